@@ -61,8 +61,8 @@ class Registry {
   Gauge gauge(const std::string& name, const std::string& help, const Labels& labels = {});
   Histogram histogram(const std::string& name, const std::string& help, const std::vector<double>& bounds,
                       const Labels& labels = {});
-  // `sample` is called at each exposition, on its thread; it must outlive the registry or be removed.
-  // Returns a token; dropping it removes the series.
+  // `sample` is called at each exposition, on its thread, and must not drop a token itself. Returns a token:
+  // dropping it waits for a running sample and removes the series. A token may outlive the registry.
   [[nodiscard]] std::shared_ptr<void> sampled_gauge(const std::string& name, const std::string& help,
                                                     const Labels& labels, std::function<double()> sample);
 
@@ -71,7 +71,7 @@ class Registry {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace naru::telemetry

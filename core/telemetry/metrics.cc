@@ -1,0 +1,136 @@
+#include "core/telemetry/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <sstream>
+
+#include "core/base/check.h"
+
+namespace naru::telemetry {
+
+void Counter::add(std::uint64_t n) const {
+  static_cast<prometheus::Counter*>(impl_)->Increment(static_cast<double>(n));
+}
+
+std::uint64_t Counter::value() const {
+  return static_cast<std::uint64_t>(static_cast<prometheus::Counter*>(impl_)->Value());
+}
+
+void Gauge::set(double value) const {
+  static_cast<prometheus::Gauge*>(impl_)->Set(value);
+}
+
+void Gauge::add(double value) const {
+  static_cast<prometheus::Gauge*>(impl_)->Increment(value);
+}
+
+double Gauge::value() const {
+  return static_cast<prometheus::Gauge*>(impl_)->Value();
+}
+
+void Histogram::observe(double value) const {
+  static_cast<prometheus::Histogram*>(impl_)->Observe(value);
+}
+
+namespace {
+
+// Metric names, labels and bounds are constants of the program: what the library refuses is a defect here.
+template <class Make>
+auto* make_or_die(const std::string& name, Make&& make) {
+  try {
+    return &make();
+  } catch (const std::exception& e) {
+    NARU_CHECK(false, (name + ": " + e.what()).c_str());
+  }
+}
+
+}  // namespace
+
+struct Registry::Impl {
+  struct Sample {
+    std::uint64_t id;
+    prometheus::Family<prometheus::Gauge>* family;
+    prometheus::Gauge* gauge;
+    std::function<double()> read;
+  };
+
+  // Reached through weak pointers from the tokens of sampled gauges, so that a token may outlive the
+  // registry.
+  prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
+  std::mutex samples_mutex;  // held while samples run: a dropped token's sample is not running any more
+  std::vector<Sample> samples;
+  std::uint64_t next_sample_id = 0;
+
+  void remove(std::uint64_t id) {
+    const std::lock_guard lock(samples_mutex);
+    const auto found = std::ranges::find(samples, id, &Sample::id);
+    if (found == samples.end()) {
+      return;
+    }
+    const Sample removed = *found;
+    samples.erase(found);
+    if (std::ranges::find(samples, removed.gauge, &Sample::gauge) == samples.end()) {
+      removed.family->Remove(removed.gauge);
+    }
+  }
+};
+
+Registry::Registry() : impl_(std::make_shared<Impl>()) {}
+Registry::~Registry() = default;
+
+Counter Registry::counter(const std::string& name, const std::string& help, const Labels& labels) {
+  return Counter(make_or_die(name, [&]() -> auto& {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add(labels);
+  }));
+}
+
+Gauge Registry::gauge(const std::string& name, const std::string& help, const Labels& labels) {
+  return Gauge(make_or_die(name, [&]() -> auto& {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry).Add(labels);
+  }));
+}
+
+Histogram Registry::histogram(const std::string& name, const std::string& help,
+                              const std::vector<double>& bounds, const Labels& labels) {
+  return Histogram(make_or_die(name, [&]() -> auto& {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(impl_->registry).Add(labels, bounds);
+  }));
+}
+
+std::shared_ptr<void> Registry::sampled_gauge(const std::string& name, const std::string& help,
+                                              const Labels& labels, std::function<double()> sample) {
+  auto* family = make_or_die(name, [&]() -> auto& {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry);
+  });
+  auto* gauge = make_or_die(name, [&]() -> auto& { return family->Add(labels); });
+  const std::lock_guard lock(impl_->samples_mutex);
+  const std::uint64_t id = impl_->next_sample_id++;
+  impl_->samples.push_back({id, family, gauge, std::move(sample)});
+  // The token owns nothing but the duty to remove; its address only has to be non-null.
+  return std::shared_ptr<void>(gauge, [weak = std::weak_ptr<Impl>(impl_), id](void*) {
+    if (const auto impl = weak.lock()) {
+      impl->remove(id);
+    }
+  });
+}
+
+std::string Registry::expose() const {
+  {
+    const std::lock_guard lock(impl_->samples_mutex);
+    for (const Impl::Sample& sample : impl_->samples) {
+      sample.gauge->Set(sample.read());
+    }
+  }
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
+  return std::move(out).str();
+}
+
+}  // namespace naru::telemetry
