@@ -1,0 +1,675 @@
+#include "core/otlp/otlp.h"
+
+#include <algorithm>
+
+namespace naru::otlp {
+namespace {
+
+bool is_bytes(const Reader& in) {
+  return in.type() == WireType::kBytes;
+}
+bool is_varint(const Reader& in) {
+  return in.type() == WireType::kVarint;
+}
+bool is_fixed64(const Reader& in) {
+  return in.type() == WireType::kFixed64;
+}
+bool is_fixed32(const Reader& in) {
+  return in.type() == WireType::kFixed32;
+}
+
+// An id that is all zero or of another length counts as absent (OTLP trace.proto, logs.proto).
+std::string_view valid_id(std::string_view id, std::size_t size) {
+  if (id.size() != size || std::all_of(id.begin(), id.end(), [](char c) { return c == 0; })) {
+    return {};
+  }
+  return id;
+}
+
+std::int32_t as_int32(std::uint64_t scalar) {
+  return static_cast<std::int32_t>(scalar);
+}
+std::int32_t from_zigzag(std::uint64_t scalar) {
+  const auto value = static_cast<std::uint32_t>(scalar);
+  return static_cast<std::int32_t>((value >> 1) ^ (~(value & 1) + 1));
+}
+
+std::uint32_t attributes_field(MetricKind kind) {
+  switch (kind) {
+    case MetricKind::kHistogram:
+      return 9;
+    case MetricKind::kExponentialHistogram:
+      return 1;
+    default:
+      return 7;
+  }
+}
+
+void read_number_field(const Reader& in, DataPoint& out) {
+  if (in.field() == 4 && is_fixed64(in)) {
+    out.real = in.real();
+    out.has_real = true;
+  } else if (in.field() == 6 && is_fixed64(in)) {
+    out.integer = static_cast<std::int64_t>(in.scalar());
+    out.has_integer = true;
+  } else if (in.field() == 8 && is_varint(in)) {
+    out.flags = static_cast<std::uint32_t>(in.scalar());
+  }
+}
+
+void set_optional(const Reader& in, double& value, bool& has) {
+  value = in.real();
+  has = true;
+}
+
+void read_count_and_sum(const Reader& in, DataPoint& out) {
+  if (in.field() == 4 && is_fixed64(in)) {
+    out.count = in.scalar();
+  } else if (in.field() == 5 && is_fixed64(in)) {
+    set_optional(in, out.sum, out.has_sum);
+  }
+}
+
+void read_histogram_field(const Reader& in, DataPoint& out) {
+  switch (in.field()) {
+    case 6:
+      if (is_bytes(in)) {
+        out.bucket_counts = in.bytes();
+      }
+      break;
+    case 7:
+      if (is_bytes(in)) {
+        out.explicit_bounds = in.bytes();
+      }
+      break;
+    case 10:
+      if (is_varint(in)) {
+        out.flags = static_cast<std::uint32_t>(in.scalar());
+      }
+      break;
+    case 11:
+      if (is_fixed64(in)) {
+        set_optional(in, out.min, out.has_min);
+      }
+      break;
+    case 12:
+      if (is_fixed64(in)) {
+        set_optional(in, out.max, out.has_max);
+      }
+      break;
+    default:
+      read_count_and_sum(in, out);
+  }
+}
+
+void read_exponential_field(const Reader& in, DataPoint& out) {
+  switch (in.field()) {
+    case 6:
+      if (is_varint(in)) {
+        out.scale = from_zigzag(in.scalar());
+      }
+      break;
+    case 7:
+      if (is_fixed64(in)) {
+        out.zero_count = in.scalar();
+      }
+      break;
+    case 8:
+      if (is_bytes(in)) {
+        out.positive = in.bytes();
+      }
+      break;
+    case 9:
+      if (is_bytes(in)) {
+        out.negative = in.bytes();
+      }
+      break;
+    case 10:
+      if (is_varint(in)) {
+        out.flags = static_cast<std::uint32_t>(in.scalar());
+      }
+      break;
+    case 12:
+      if (is_fixed64(in)) {
+        set_optional(in, out.min, out.has_min);
+      }
+      break;
+    case 13:
+      if (is_fixed64(in)) {
+        set_optional(in, out.max, out.has_max);
+      }
+      break;
+    case 14:
+      if (is_fixed64(in)) {
+        out.zero_threshold = in.real();
+      }
+      break;
+    default:
+      read_count_and_sum(in, out);
+  }
+}
+
+void read_summary_field(const Reader& in, DataPoint& out) {
+  if (in.field() == 8 && is_varint(in)) {
+    out.flags = static_cast<std::uint32_t>(in.scalar());
+  } else {
+    read_count_and_sum(in, out);
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Signal signal) {
+  switch (signal) {
+    case Signal::kLogs:
+      return "logs";
+    case Signal::kMetrics:
+      return "metrics";
+    case Signal::kTraces:
+      return "traces";
+  }
+  return "logs";
+}
+
+std::string_view default_topic(Signal signal) {
+  switch (signal) {
+    case Signal::kLogs:
+      return "otlp_logs";
+    case Signal::kMetrics:
+      return "otlp_metrics";
+    case Signal::kTraces:
+      return "otlp_spans";
+  }
+  return "otlp_logs";
+}
+
+bool parse(std::string_view encoded, AnyValue& out) {
+  out = AnyValue{};
+  Reader in(encoded);
+  while (in.next()) {
+    switch (in.field()) {
+      case 1:
+      case 5:
+      case 6:
+      case 7:
+        if (is_bytes(in)) {
+          constexpr AnyValue::Kind kKinds[] = {AnyValue::Kind::kArray, AnyValue::Kind::kMap,
+                                               AnyValue::Kind::kBytes};
+          out.kind = in.field() == 1 ? AnyValue::Kind::kString : kKinds[in.field() - 5];
+          out.bytes = in.bytes();
+        }
+        break;
+      case 2:
+        if (is_varint(in)) {
+          out.kind = AnyValue::Kind::kBool;
+          out.boolean = in.scalar() != 0;
+        }
+        break;
+      case 3:
+        if (is_varint(in)) {
+          out.kind = AnyValue::Kind::kInt;
+          out.integer = static_cast<std::int64_t>(in.scalar());
+        }
+        break;
+      case 4:
+        if (is_fixed64(in)) {
+          out.kind = AnyValue::Kind::kDouble;
+          out.real = in.real();
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  return in.ok();
+}
+
+bool parse(std::string_view encoded, KeyValue& out) {
+  out = KeyValue{};
+  Reader in(encoded);
+  while (in.next()) {
+    if (in.is(1, WireType::kBytes)) {
+      out.key = in.bytes();
+    } else if (in.is(2, WireType::kBytes)) {
+      out.value = in.bytes();
+    }
+  }
+  return in.ok();
+}
+
+std::optional<AnyValue> Attributes::find(std::string_view key) const {
+  std::optional<AnyValue> found;
+  for_each([&](const KeyValue& entry) {
+    if (entry.key != key) {
+      return true;
+    }
+    AnyValue value;
+    if (parse(entry.value, value)) {
+      found = value;
+    }
+    return false;
+  });
+  return found;
+}
+
+bool parse(std::string_view encoded, ResourceGroup& out) {
+  out = ResourceGroup{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    if (in.is(1, WireType::kBytes)) {
+      out.resource = in.bytes();
+    } else if (in.is(3, WireType::kBytes)) {
+      out.schema_url = in.bytes();
+    }
+  }
+  return in.ok();
+}
+
+bool parse(std::string_view encoded, ScopeGroup& out) {
+  out = ScopeGroup{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    if (in.is(1, WireType::kBytes)) {
+      out.scope = in.bytes();
+    } else if (in.is(3, WireType::kBytes)) {
+      out.schema_url = in.bytes();
+    }
+  }
+  return in.ok();
+}
+
+bool parse(std::string_view encoded, Scope& out) {
+  out = Scope{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    if (in.is(1, WireType::kBytes)) {
+      out.name = in.bytes();
+    } else if (in.is(2, WireType::kBytes)) {
+      out.version = in.bytes();
+    } else if (in.is(4, WireType::kVarint)) {
+      out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
+    }
+  }
+  return in.ok();
+}
+
+Result<std::uint64_t> count_records(Signal signal, std::string_view request) {
+  const auto malformed = [&] {
+    return fail(ErrorCode::kInvalidArgument,
+                "the request is no valid OTLP " + std::string(to_string(signal)) + " protobuf message");
+  };
+  std::uint64_t count = 0;
+  Messages resources = {request, 1};
+  while (resources.next()) {
+    Messages scopes = {resources.bytes(), 2};
+    while (scopes.next()) {
+      Messages entries = {scopes.bytes(), 2};
+      while (entries.next()) {
+        if (signal != Signal::kMetrics) {
+          ++count;
+          continue;
+        }
+        Metric metric;
+        if (!parse(entries.bytes(), metric)) {
+          return malformed();
+        }
+        Messages points = metric.points();
+        while (points.next()) {
+          ++count;
+        }
+        if (!points.ok()) {
+          return malformed();
+        }
+      }
+      if (!entries.ok()) {
+        return malformed();
+      }
+    }
+    if (!scopes.ok()) {
+      return malformed();
+    }
+  }
+  if (!resources.ok()) {
+    return malformed();
+  }
+  return count;
+}
+
+bool parse(std::string_view encoded, LogRecord& out) {
+  out = LogRecord{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    switch (in.field()) {
+      case 1:
+        if (is_fixed64(in)) {
+          out.time = in.scalar();
+        }
+        break;
+      case 2:
+        if (is_varint(in)) {
+          out.severity_number = as_int32(in.scalar());
+        }
+        break;
+      case 3:
+        if (is_bytes(in)) {
+          out.severity_text = in.bytes();
+        }
+        break;
+      case 5:
+        if (is_bytes(in)) {
+          out.body = in.bytes();
+          out.has_body = true;
+        }
+        break;
+      case 6:
+        out.has_attributes = true;
+        break;
+      case 7:
+        if (is_varint(in)) {
+          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      case 8:
+        if (is_fixed32(in)) {
+          out.flags = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      case 9:
+        if (is_bytes(in)) {
+          out.trace_id = valid_id(in.bytes(), 16);
+        }
+        break;
+      case 10:
+        if (is_bytes(in)) {
+          out.span_id = valid_id(in.bytes(), 8);
+        }
+        break;
+      case 11:
+        if (is_fixed64(in)) {
+          out.observed_time = in.scalar();
+        }
+        break;
+      case 12:
+        if (is_bytes(in)) {
+          out.event_name = in.bytes();
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  return in.ok();
+}
+
+namespace {
+bool parse_status(std::string_view encoded, Span& out) {
+  Reader in(encoded);
+  while (in.next()) {
+    if (in.is(2, WireType::kBytes)) {
+      out.status_message = in.bytes();
+    } else if (in.is(3, WireType::kVarint)) {
+      out.status_code = as_int32(in.scalar());
+    }
+  }
+  return in.ok();
+}
+}  // namespace
+
+bool parse(std::string_view encoded, Span& out) {
+  out = Span{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    switch (in.field()) {
+      case 1:
+        if (is_bytes(in)) {
+          out.trace_id = valid_id(in.bytes(), 16);
+        }
+        break;
+      case 2:
+        if (is_bytes(in)) {
+          out.span_id = valid_id(in.bytes(), 8);
+        }
+        break;
+      case 3:
+        if (is_bytes(in)) {
+          out.trace_state = in.bytes();
+        }
+        break;
+      case 4:
+        if (is_bytes(in)) {
+          out.parent_span_id = valid_id(in.bytes(), 8);
+        }
+        break;
+      case 5:
+        if (is_bytes(in)) {
+          out.name = in.bytes();
+        }
+        break;
+      case 6:
+        if (is_varint(in)) {
+          out.kind = as_int32(in.scalar());
+        }
+        break;
+      case 7:
+        if (is_fixed64(in)) {
+          out.start = in.scalar();
+        }
+        break;
+      case 8:
+        if (is_fixed64(in)) {
+          out.end = in.scalar();
+        }
+        break;
+      case 10:
+        if (is_varint(in)) {
+          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      case 12:
+        if (is_varint(in)) {
+          out.dropped_events_count = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      case 14:
+        if (is_varint(in)) {
+          out.dropped_links_count = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      case 15:
+        if (is_bytes(in) && !parse_status(in.bytes(), out)) {
+          return false;
+        }
+        break;
+      case 16:
+        if (is_fixed32(in)) {
+          out.flags = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  return in.ok();
+}
+
+bool parse(std::string_view encoded, SpanEvent& out) {
+  out = SpanEvent{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    switch (in.field()) {
+      case 1:
+        if (is_fixed64(in)) {
+          out.time = in.scalar();
+        }
+        break;
+      case 2:
+        if (is_bytes(in)) {
+          out.name = in.bytes();
+        }
+        break;
+      case 4:
+        if (is_varint(in)) {
+          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  return in.ok();
+}
+
+bool parse(std::string_view encoded, SpanLink& out) {
+  out = SpanLink{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    switch (in.field()) {
+      case 1:
+        if (is_bytes(in)) {
+          out.trace_id = valid_id(in.bytes(), 16);
+        }
+        break;
+      case 2:
+        if (is_bytes(in)) {
+          out.span_id = valid_id(in.bytes(), 8);
+        }
+        break;
+      case 3:
+        if (is_bytes(in)) {
+          out.trace_state = in.bytes();
+        }
+        break;
+      case 5:
+        if (is_varint(in)) {
+          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
+        }
+        break;
+      default:
+        break;
+    }
+  }
+  return in.ok();
+}
+
+std::string_view to_string(MetricKind kind) {
+  switch (kind) {
+    case MetricKind::kGauge:
+      return "GAUGE";
+    case MetricKind::kSum:
+      return "SUM";
+    case MetricKind::kHistogram:
+      return "HISTOGRAM";
+    case MetricKind::kExponentialHistogram:
+      return "EXPONENTIAL_HISTOGRAM";
+    case MetricKind::kSummary:
+      return "SUMMARY";
+    case MetricKind::kNone:
+      return "NONE";
+  }
+  return "NONE";
+}
+
+bool parse(std::string_view encoded, Metric& out) {
+  out = Metric{};
+  out.raw = encoded;
+  Reader in(encoded);
+  while (in.next()) {
+    if (!is_bytes(in)) {
+      continue;
+    }
+    const auto set_data = [&](MetricKind kind) {
+      out.kind = kind;
+      out.data = in.bytes();
+    };
+    switch (in.field()) {
+      case 1:
+        out.name = in.bytes();
+        break;
+      case 2:
+        out.description = in.bytes();
+        break;
+      case 3:
+        out.unit = in.bytes();
+        break;
+      case 5:
+        set_data(MetricKind::kGauge);
+        break;
+      case 7:
+        set_data(MetricKind::kSum);
+        break;
+      case 9:
+        set_data(MetricKind::kHistogram);
+        break;
+      case 10:
+        set_data(MetricKind::kExponentialHistogram);
+        break;
+      case 11:
+        set_data(MetricKind::kSummary);
+        break;
+      default:
+        break;
+    }
+  }
+  Reader data(out.data);
+  while (data.next()) {
+    if (data.is(2, WireType::kVarint)) {
+      out.aggregation_temporality = as_int32(data.scalar());
+    } else if (data.is(3, WireType::kVarint)) {
+      out.is_monotonic = data.scalar() != 0;
+    }
+  }
+  return in.ok() && data.ok();
+}
+
+bool parse(MetricKind kind, std::string_view encoded, DataPoint& out) {
+  out = DataPoint{};
+  out.raw = encoded;
+  out.attributes_field = attributes_field(kind);
+  Reader in(encoded);
+  while (in.next()) {
+    if (in.field() == 2 && is_fixed64(in)) {
+      out.start = in.scalar();
+    } else if (in.field() == 3 && is_fixed64(in)) {
+      out.time = in.scalar();
+    } else if (kind == MetricKind::kHistogram) {
+      read_histogram_field(in, out);
+    } else if (kind == MetricKind::kExponentialHistogram) {
+      read_exponential_field(in, out);
+    } else if (kind == MetricKind::kSummary) {
+      read_summary_field(in, out);
+    } else {
+      read_number_field(in, out);
+    }
+  }
+  return in.ok();
+}
+
+ScopeIdentity scope_identity(std::string_view scope) {
+  ScopeIdentity out;
+  Attributes(scope, kScopeAttributes).for_each([&](const KeyValue& entry) {
+    if (!entry.key.starts_with(kReservedPrefix)) {
+      return;
+    }
+    AnyValue value;
+    if (!parse(entry.value, value)) {
+      return;
+    }
+    if (entry.key == kSourceKey && value.kind == AnyValue::Kind::kBytes &&
+        value.bytes.size() == out.source.size()) {
+      std::copy(value.bytes.begin(), value.bytes.end(), out.source.begin());
+      out.present = true;
+    } else if (entry.key == kBaseKey && value.kind == AnyValue::Kind::kInt) {
+      out.base = static_cast<std::uint64_t>(value.integer);
+    }
+  });
+  return out;
+}
+
+}  // namespace naru::otlp
