@@ -1,0 +1,1 @@
+"""What the tests of whole programs stand on: real services, Naru's processes, log sources, oracles."""
