@@ -19,10 +19,25 @@ struct HttpServerConfig {
   std::string address = "127.0.0.1:0";  // host:port, port 0 picks a free one
   TlsServerConfig tls;
   std::size_t threads = 1;
-  std::size_t body_bytes_max = 64u << 20;  // after decompression; over it 413 (OTLP's recommended limit)
-  std::size_t connections_max = 4096;      // over it a connection is answered 503 and closed
+  std::size_t header_bytes_max = 64u << 10;  // request line and fields; over it 431
+  std::size_t body_bytes_max = 64u << 20;    // after decompression; over it 413 (OTLP's recommended limit)
+  std::size_t connections_max = 4096;        // over it a connection is answered 503 and closed
   std::size_t body_bytes_in_flight_max = 256u << 20;  // of all requests; over it 503 + Retry-After: 1
-  std::chrono::milliseconds idle_timeout{60'000};     // between and inside requests
+  // A connection is closed when this long passes without a request beginning, before the end of a header, or
+  // while fewer than 64 KiB of a body or a response move.
+  std::chrono::milliseconds idle_timeout{60'000};
+};
+
+// What the server holds now, and what its limits refused since the start.
+struct HttpServerStats {
+  std::size_t connections = 0;
+  std::size_t body_bytes_in_flight = 0;
+  std::uint64_t requests = 0;               // handed to the handler
+  std::uint64_t connections_refused = 0;    // connections_max
+  std::uint64_t requests_overloaded = 0;    // body_bytes_in_flight_max
+  std::uint64_t requests_too_large = 0;     // body_bytes_max, header_bytes_max
+  std::uint64_t requests_malformed = 0;     // 400
+  std::uint64_t connections_timed_out = 0;  // idle_timeout
 };
 
 class HttpServer {
@@ -34,7 +49,10 @@ class HttpServer {
   // host:port that was bound.
   const std::string& endpoint() const;
 
-  // Stops accepting, lets running requests end (at most `drain`), then closes. Idempotent.
+  HttpServerStats stats() const;
+
+  // Stops accepting, lets running requests end (at most `drain`), then closes. Idempotent. Not from a
+  // handler.
   void stop(std::chrono::milliseconds drain);
 
  private:
