@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the Python environment of the tests and prints its directory.
+# Makes the Python environment of the tests and prints the path of its interpreter.
 #
-# Usage: python="$(tests/support/venv.sh)/bin/python"
+# Usage: python=$(tests/support/venv.sh) && "$python" -m pytest tests
 # It lies outside the repository, in ${NARU_CACHE:-$HOME/.cache/naru}/venv/<hash>, so an unchanged
 # requirements.txt costs nothing and a changed one never meets the packages of the old one.
 # Safe when two run at once: a lock lets the second wait for the first.
@@ -37,4 +37,4 @@ if [ ! -e "$venv/complete" ]; then
   fi
   touch "$venv/complete"
 fi
-echo "$venv"
+echo "$venv/bin/python"
