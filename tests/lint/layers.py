@@ -11,7 +11,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ["agent", "collector", "prepper", "alerting", "store"]
-CORE = ["core/base", "core/telemetry", "core/config", "core/otlp", "core/flow", "core/spool", "core/net", "core/bus"]
+CORE = ["core/base", "core/telemetry", "core/config", "core/otlp", "core/flow", "core/spool", "core/net", "core/bus",
+        "core/program"]
 
 # module -> modules that it may include beside itself. A main.cc of a program may include all of core.
 EDGES = {
@@ -23,6 +24,7 @@ EDGES = {
     "core/flow": ["core/base"],
     "core/spool": ["core/base"],
     "core/bus": ["core/base", "core/spool", "core/telemetry", "core/otlp"],
+    "core/program": ["core/base", "core/config", "core/net", "core/telemetry"],
     "console": ["core/base", "core/net"],
     **{program: CORE for program in PROGRAMS},
     "naru": CORE + PROGRAMS + ["console"],
