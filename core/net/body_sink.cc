@@ -15,6 +15,12 @@ constexpr std::size_t kFirstOutputBytes = 64u << 10;
 // RFC 8878 3.1.1.1.2 asks decoders for 8 MiB; more would let a small frame claim a large window.
 constexpr int kZstdWindowLogMax = 23;
 
+// Grows without writing zeros first. The size that libstdc++ 12 hands to the callback may be larger than
+// asked.
+void resize_unset(std::string& text, std::size_t size) {
+  text.resize_and_overwrite(size, [size](char*, std::size_t) { return size; });
+}
+
 enum class Step : std::uint8_t { kMore, kEnd, kBad };
 
 }  // namespace
@@ -117,7 +123,7 @@ bool BodySink::set_encoding(std::string_view content_encoding) {
 }
 
 void BodySink::expect(std::size_t size) {
-  body_.resize_and_overwrite(size, [](char*, std::size_t n) { return n; });
+  resize_unset(body_, size);
 }
 
 bool BodySink::filled(std::size_t bytes) {
@@ -144,7 +150,7 @@ bool BodySink::append(std::string_view bytes) {
       // One byte over the limit tells "too large" from "exactly full".
       const std::size_t target =
           std::min(bytes_max_ + 1, std::max(kFirstOutputBytes, body_.size() + body_.size() / 2));
-      body_.resize_and_overwrite(target, [](char*, std::size_t n) { return n; });
+      resize_unset(body_, target);
     }
     std::size_t produced = 0;
     const Step step = decoder_->decode(bytes, window(), window_size(), produced);
