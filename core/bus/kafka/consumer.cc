@@ -1,0 +1,505 @@
+#include "core/bus/kafka/consumer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/clock.h"
+#include "core/bus/kafka/start_position.h"
+#include "core/telemetry/log.h"
+
+namespace naru::bus::kafka {
+namespace {
+
+constexpr std::uint64_t kDiscoveryNs = 30 * kNanosPerSecond;
+constexpr std::uint64_t kDiscoveryRetryNs = kNanosPerSecond;
+constexpr std::size_t kMetadataMax = 4096;  // Kafka's default offset.metadata.max.bytes
+// One partition's long metadata can make Kafka refuse the whole call while it stores the others, so only
+// short ones travel together.
+constexpr std::size_t kMetadataTogetherMax = 256;
+// A poll that answers nothing must come back even if librdkafka has a queue of events.
+constexpr std::size_t kEventsPerPollMax = 1'000;
+
+// Keeps a message, and the client that it belongs to, as long as a record is in use.
+struct MessageOwner {
+  Client client;
+  rd_kafka_message_t* message;
+  std::vector<Header> headers;
+
+  MessageOwner(Client owner, rd_kafka_message_t* held) : client(std::move(owner)), message(held) {}
+  ~MessageOwner() { rd_kafka_message_destroy(message); }
+  MessageOwner(const MessageOwner&) = delete;
+  MessageOwner& operator=(const MessageOwner&) = delete;
+};
+
+std::vector<Header> read_headers(const rd_kafka_message_t* message) {
+  std::vector<Header> out;
+  rd_kafka_headers_t* headers = nullptr;
+  if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return out;
+  }
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  for (std::size_t i = 0;
+       rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
+    out.push_back({name, std::string(static_cast<const char*>(value), value == nullptr ? 0 : size)});
+  }
+  return out;
+}
+
+PartitionList to_list(std::span<const TopicPartition> partitions) {
+  PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const TopicPartition& entry : partitions) {
+    rd_kafka_topic_partition_list_add(list.get(), entry.topic.c_str(), entry.partition);
+  }
+  return list;
+}
+
+std::vector<TopicPartition> from_list(const rd_kafka_topic_partition_list_t& list) {
+  std::vector<TopicPartition> out;
+  for (int i = 0; i < list.cnt; ++i) {
+    out.push_back({list.elems[i].topic, list.elems[i].partition});
+  }
+  return out;
+}
+
+Result<void> first_error(const rd_kafka_topic_partition_list_t& list, std::string_view what) {
+  for (int i = 0; i < list.cnt; ++i) {
+    const rd_kafka_topic_partition_t& entry = list.elems[i];
+    if (entry.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return fail(
+          to_error(entry.err, fmt::format("{} {}", what, partition_name(entry.topic, entry.partition))));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+KafkaConsumer::KafkaConsumer(const KafkaBusConfig& bus, const ConsumerConfig& config,
+                             RebalanceListener& listener)
+    : bus_(bus), config_(config), listener_(listener) {}
+
+Result<std::unique_ptr<Consumer>> KafkaConsumer::create(const KafkaBusConfig& bus,
+                                                        const ConsumerConfig& config,
+                                                        RebalanceListener& listener) {
+  std::unique_ptr<KafkaConsumer> consumer(new KafkaConsumer(bus, config, listener));
+  const bool grouped = !config.group.empty();
+  ConfBuilder conf(bus);
+  // librdkafka wants a group id of every consumer; without a group nothing is ever stored under it.
+  conf.set("group.id", grouped ? config.group : "naru-no-group");
+  conf.set("enable.auto.commit", "false");
+  conf.set("enable.auto.offset.store", "false");
+  conf.set("auto.offset.reset", "error");
+  conf.set("partition.assignment.strategy", "cooperative-sticky");
+  constexpr std::size_t kKilobytesMin = 1024;
+  conf.set("queued.max.messages.kbytes",
+           std::to_string(std::max(config.fetch_bytes_max / 1024, kKilobytesMin)));
+  rd_kafka_conf_set_rebalance_cb(conf.raw(), &KafkaConsumer::on_rebalance);
+  NARU_TRY(consumer->client_, conf.make(RD_KAFKA_CONSUMER, consumer.get()));
+  rd_kafka_t* client = consumer->client_.get();
+  if (const auto code = rd_kafka_poll_set_consumer(client); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return fail(to_error(code, "Kafka consumer"));
+  }
+  if (grouped) {
+    std::vector<TopicPartition> topics;
+    for (const std::string& topic : config.topics) {
+      topics.push_back({topic, RD_KAFKA_PARTITION_UA});
+    }
+    if (const auto code = rd_kafka_subscribe(client, to_list(topics).get());
+        code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return fail(to_error(code, "subscription of group " + config.group));
+    }
+  }
+  return consumer;
+}
+
+KafkaConsumer::~KafkaConsumer() {
+  close();
+}
+
+Result<void> KafkaConsumer::poll(std::vector<InRecord>& out, std::size_t records_max,
+                                 std::chrono::milliseconds wait) {
+  if (client_ == nullptr) {
+    return fail(ErrorCode::kCancelled, "the consumer is closed");
+  }
+  out_ = &out;
+  out_begin_ = out.size();
+  Result<void> result;
+  const auto keep_first = [&](Result<void> next) {
+    if (!next && result) {
+      result = std::move(next);
+    }
+  };
+  if (config_.group.empty()) {
+    keep_first(discover_partitions());
+  }
+  keep_first(finish_assignment());
+  int wait_ms = static_cast<int>(wait.count());
+  for (std::size_t event = 0;
+       event < kEventsPerPollMax + records_max && out.size() - out_begin_ < records_max; ++event) {
+    rd_kafka_message_t* message = rd_kafka_consumer_poll(client_.get(), wait_ms);
+    if (message == nullptr) {
+      break;
+    }
+    keep_first(take(message));
+    wait_ms = 0;
+  }
+  keep_first(finish_assignment());
+  out_ = nullptr;
+  if (rebalance_error_) {
+    keep_first(fail(*std::exchange(rebalance_error_, std::nullopt)));
+  }
+  return result;
+}
+
+Result<void> KafkaConsumer::take(rd_kafka_message_t* message) {
+  auto owner = std::make_shared<MessageOwner>(client_, message);
+  const std::string_view topic = message->rkt != nullptr ? rd_kafka_topic_name(message->rkt) : "";
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+      return position_is_gone({std::string(topic), message->partition}, message->offset);
+    }
+    return fail(
+        to_error(message->err, topic.empty() ? "Kafka consumer" : partition_name(topic, message->partition),
+                 rd_kafka_message_errstr(message) == nullptr ? "" : rd_kafka_message_errstr(message)));
+  }
+  owner->headers = read_headers(message);
+  InRecord record;
+  record.topic = topic;
+  record.partition = message->partition;
+  record.offset = message->offset;
+  record.timestamp_ms = rd_kafka_message_timestamp(message, nullptr);
+  if (message->key != nullptr) {
+    record.key = {static_cast<const char*>(message->key), message->key_len};
+  }
+  record.tombstone = message->payload == nullptr;
+  if (!record.tombstone) {
+    record.value = {static_cast<const char*>(message->payload), message->len};
+  }
+  record.headers = owner->headers.empty() ? nullptr : &owner->headers;
+  record.owner = std::move(owner);
+  out_->push_back(std::move(record));
+  return {};
+}
+
+// --- assignment
+
+void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
+                                 rd_kafka_topic_partition_list_t* partitions, void* opaque) {
+  auto* self = static_cast<KafkaConsumer*>(opaque);
+  switch (code) {
+    case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
+      self->begin_assignment(*partitions);
+      break;
+    case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
+      self->revoke(*partitions, rd_kafka_assignment_lost(client) != 0);
+      break;
+    default:
+      self->rebalance_error_ = to_error(code, "rebalance of group " + self->config_.group);
+      rd_kafka_assign(client, nullptr);
+      break;
+  }
+}
+
+// librdkafka waits until the partitions are taken, so a broker that is away now only delays them.
+void KafkaConsumer::begin_assignment(const rd_kafka_topic_partition_list_t& partitions) {
+  const std::vector<TopicPartition> added = from_list(partitions);
+  waiting_.insert(waiting_.end(), added.begin(), added.end());
+  if (waiting_.empty()) {
+    const KafkaError error(rd_kafka_incremental_assign(client_.get(), &partitions));
+    if (error != nullptr) {
+      rebalance_error_ = to_error(error.get(), "empty assignment");
+    }
+  }
+}
+
+Result<void> KafkaConsumer::finish_assignment() {
+  if (waiting_.empty()) {
+    return {};
+  }
+  NARU_TRY(std::vector<Assignment> found, look_up(waiting_));
+  waiting_.clear();
+  return assign(found);
+}
+
+Result<std::vector<Assignment>> KafkaConsumer::look_up(const std::vector<TopicPartition>& partitions) {
+  const int timeout_ms = static_cast<int>(bus_.request_timeout.count());
+  const PartitionList committed = to_list(partitions);
+  if (!config_.group.empty()) {
+    if (const auto code = rd_kafka_committed(client_.get(), committed.get(), timeout_ms);
+        code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return fail(to_error(code, "committed offsets of group " + config_.group));
+    }
+    NARU_TRY_VOID(first_error(*committed, "committed offset of"));
+  }
+  std::vector<Assignment> out;
+  for (std::size_t i = 0; i < partitions.size(); ++i) {
+    Assignment entry;
+    entry.partition = partitions[i];
+    if (const auto code =
+            rd_kafka_query_watermark_offsets(client_.get(), entry.partition.topic.c_str(),
+                                             entry.partition.partition, &entry.low, &entry.high, timeout_ms);
+        code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return fail(
+          to_error(code, "bounds of " + partition_name(entry.partition.topic, entry.partition.partition)));
+    }
+    const rd_kafka_topic_partition_t& stored = committed->elems[i];
+    if (stored.offset >= 0) {
+      entry.committed = stored.offset;
+      if (stored.metadata != nullptr) {
+        entry.metadata.assign(static_cast<const char*>(stored.metadata), stored.metadata_size);
+      }
+    }
+    entry.start = entry.committed.value_or(entry.low);
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
+Result<void> KafkaConsumer::assign(std::vector<Assignment>& partitions) {
+  listener_.on_assigned(partitions);
+  const PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const Assignment& entry : partitions) {
+    const StartPosition start = decide_start(entry.start, entry.low, entry.high, bus_.out_of_range);
+    if (start.out_of_range) {
+      count_lost(entry.partition, entry, entry.start, start.lost);
+    }
+    auto* added = rd_kafka_topic_partition_list_add(list.get(), entry.partition.topic.c_str(),
+                                                    entry.partition.partition);
+    added->offset = start.offset;
+    owned_[entry.partition] = start.offset;
+  }
+  const KafkaError error(rd_kafka_incremental_assign(client_.get(), list.get()));
+  if (error != nullptr) {
+    return fail(to_error(error.get(), "assignment of partitions"));
+  }
+  return {};
+}
+
+void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& partitions, bool lost) {
+  const std::vector<TopicPartition> gone = from_list(partitions);
+  std::vector<TopicPartition> known;
+  for (const TopicPartition& entry : gone) {
+    std::erase(waiting_, entry);
+    if (owned_.contains(entry)) {
+      known.push_back(entry);
+    }
+  }
+  forget_records_of(gone);
+  if (!known.empty()) {
+    listener_.on_revoked(known, lost);
+    // A pause must not survive into a later assignment of the same partition.
+    rd_kafka_resume_partitions(client_.get(), to_list(known).get());
+  }
+  for (const TopicPartition& entry : known) {
+    owned_.erase(entry);
+  }
+  const KafkaError error(rd_kafka_incremental_unassign(client_.get(), &partitions));
+  if (error != nullptr) {
+    rebalance_error_ = to_error(error.get(), "giving partitions back");
+  }
+}
+
+// Records of this poll that the caller has not seen yet: their partition belongs to somebody else now.
+void KafkaConsumer::forget_records_of(const std::vector<TopicPartition>& partitions) {
+  if (out_ == nullptr) {
+    return;
+  }
+  const auto begin = out_->begin() + static_cast<std::ptrdiff_t>(out_begin_);
+  const auto end = std::remove_if(begin, out_->end(), [&](const InRecord& record) {
+    return std::ranges::any_of(partitions, [&](const TopicPartition& entry) {
+      return entry.partition == record.partition && entry.topic == record.topic;
+    });
+  });
+  out_->erase(end, out_->end());
+}
+
+Result<void> KafkaConsumer::discover_partitions() {
+  const std::uint64_t now = monotonic_now();
+  if (now < next_discovery_ns_) {
+    return {};
+  }
+  next_discovery_ns_ = now + kDiscoveryRetryNs;
+  std::vector<TopicPartition> added;
+  for (const std::string& topic : config_.topics) {
+    NARU_TRY(const std::int32_t count, ask_partition_count(client_.get(), topic, bus_.request_timeout));
+    for (std::int32_t partition = 0; partition < count; ++partition) {
+      if (TopicPartition entry{topic, partition}; !owned_.contains(entry)) {
+        added.push_back(std::move(entry));
+      }
+    }
+  }
+  if (!added.empty()) {
+    NARU_TRY(std::vector<Assignment> found, look_up(added));
+    NARU_TRY_VOID(assign(found));
+  }
+  next_discovery_ns_ = now + kDiscoveryNs;
+  return {};
+}
+
+void KafkaConsumer::count_lost(const TopicPartition& partition, const Assignment& bounds, std::int64_t wanted,
+                               std::int64_t lost) const {
+  const bool goes_on = bus_.out_of_range == OutOfRange::kContinueAtOldest;
+  telemetry::log_error(
+      "kafka", "offset {} of {} is not in the log any more (it holds {} to {}): {} records are lost; {}",
+      wanted, partition_name(partition.topic, partition.partition), bounds.low, bounds.high, lost,
+      goes_on ? "reading goes on at the oldest, as configured"
+              : "the partition is held until a person decides");
+  if (bus_.metrics != nullptr) {
+    bus_.metrics
+        ->counter("naru_kafka_out_of_range_records_total",
+                  "Records that the log dropped before this group had read them.",
+                  {{"topic", partition.topic}})
+        .add(static_cast<std::uint64_t>(lost));
+    bus_.metrics
+        ->counter("naru_kafka_out_of_range_total", "Positions found outside of what a partition still holds.",
+                  {{"topic", partition.topic}})
+        .add();
+  }
+}
+
+// The log dropped what was to be read next while we were reading (or the held position was never there).
+Result<void> KafkaConsumer::position_is_gone(const TopicPartition& partition, std::int64_t position) {
+  NARU_TRY(std::vector<Assignment> found, look_up({partition}));
+  Assignment& bounds = found.front();
+  const StartPosition start = decide_start(position, bounds.low, bounds.high, bus_.out_of_range);
+  const std::string name = partition_name(partition.topic, partition.partition);
+  if (bus_.out_of_range == OutOfRange::kHold) {
+    return fail(
+        ErrorCode::kNotFound,
+        fmt::format("offset {} of {} is out of range (the log holds {} to {}); the partition is held: decide "
+                    "with out_of_range: continue, or seek the group",
+                    position, name, bounds.low, bounds.high));
+  }
+  count_lost(partition, bounds, position, start.lost);
+  // seek() does not recover from this error; giving the partition back and taking it again does.
+  const PartitionList list = to_list(std::span(&partition, 1));
+  KafkaError error(rd_kafka_incremental_unassign(client_.get(), list.get()));
+  if (error == nullptr) {
+    list->elems[0].offset = start.offset;
+    error.reset(rd_kafka_incremental_assign(client_.get(), list.get()));
+  }
+  if (error != nullptr) {
+    return fail(to_error(error.get(), "reading on at the oldest record of " + name));
+  }
+  owned_[partition] = start.offset;
+  return {};
+}
+
+// --- positions
+
+Result<void> KafkaConsumer::commit(std::span<const Commit> commits) {
+  Result<void> result;
+  const auto keep_first = [&](Result<void> next) {
+    if (!next && result) {
+      result = std::move(next);
+    }
+  };
+  std::vector<const Commit*> together;
+  for (const Commit& entry : commits) {
+    const std::string name = partition_name(entry.partition.topic, entry.partition.partition);
+    if (client_ == nullptr || !owned_.contains(entry.partition)) {
+      // Kafka would accept it.
+      keep_first(
+          fail(ErrorCode::kConflict, "offset of " + name + ": this consumer does not own the partition"));
+    } else if (entry.metadata.size() > kMetadataMax) {
+      keep_first(fail(ErrorCode::kTooLarge, fmt::format("offset of {}: {} bytes of metadata, Kafka takes {}",
+                                                        name, entry.metadata.size(), kMetadataMax)));
+    } else if (entry.metadata.size() <= kMetadataTogetherMax) {
+      together.push_back(&entry);
+    } else {
+      keep_first(commit_together({&entry}));
+    }
+  }
+  if (!together.empty()) {
+    keep_first(commit_together(together));
+  }
+  return result;
+}
+
+Result<void> KafkaConsumer::commit_together(const std::vector<const Commit*>& commits) {
+  const PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(commits.size())));
+  for (const Commit* entry : commits) {
+    auto* added = rd_kafka_topic_partition_list_add(list.get(), entry->partition.topic.c_str(),
+                                                    entry->partition.partition);
+    added->offset = entry->offset;
+    if (!entry->metadata.empty()) {
+      added->metadata = rd_kafka_mem_malloc(client_.get(), entry->metadata.size());
+      std::memcpy(added->metadata, entry->metadata.data(), entry->metadata.size());
+      added->metadata_size = entry->metadata.size();
+    }
+  }
+  // The callback sees each partition's own answer; the return value only the first error.
+  Result<void> result;
+  const auto code = rd_kafka_commit_queue(
+      client_.get(), list.get(), nullptr,
+      [](rd_kafka_t*, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t* answers, void* opaque) {
+        if (answers != nullptr) {
+          *static_cast<Result<void>*>(opaque) = first_error(*answers, "offset of");
+        }
+      },
+      &result);
+  if (result && code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return fail(to_error(code, "offsets of group " + config_.group));
+  }
+  return result;
+}
+
+Result<void> KafkaConsumer::pause(std::span<const TopicPartition> partitions) {
+  const PartitionList list = to_list(partitions);
+  rd_kafka_pause_partitions(client_.get(), list.get());
+  return first_error(*list, "pause of");
+}
+
+Result<void> KafkaConsumer::resume(std::span<const TopicPartition> partitions) {
+  const PartitionList list = to_list(partitions);
+  rd_kafka_resume_partitions(client_.get(), list.get());
+  return first_error(*list, "resume of");
+}
+
+std::vector<Consumer::Progress> KafkaConsumer::progress() {
+  std::vector<Progress> out;
+  if (client_ == nullptr || owned_.empty()) {
+    return out;
+  }
+  const PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(owned_.size())));
+  for (const auto& [partition, start] : owned_) {
+    rd_kafka_topic_partition_list_add(list.get(), partition.topic.c_str(), partition.partition);
+  }
+  rd_kafka_position(client_.get(), list.get());
+  int index = 0;
+  for (const auto& [partition, start] : owned_) {
+    Progress entry{partition, start, 0};
+    if (const std::int64_t position = list->elems[index++].offset; position >= 0) {
+      entry.position = position;
+    }
+    std::int64_t low = 0;
+    rd_kafka_get_watermark_offsets(client_.get(), partition.topic.c_str(), partition.partition, &low,
+                                   &entry.high);
+    entry.high = std::max(entry.high, entry.position);  // nothing fetched yet: unknown
+    out.push_back(std::move(entry));
+  }
+  return out;
+}
+
+void KafkaConsumer::close() {
+  if (client_ == nullptr) {
+    return;
+  }
+  if (config_.group.empty() && !owned_.empty()) {
+    std::vector<TopicPartition> all;
+    for (const auto& [partition, start] : owned_) {
+      all.push_back(partition);
+    }
+    listener_.on_revoked(all, false);
+    owned_.clear();
+    rd_kafka_assign(client_.get(), nullptr);
+  }
+  rd_kafka_consumer_close(client_.get());  // revokes through on_rebalance
+  client_.reset();                         // destroyed with the last record in use
+}
+
+}  // namespace naru::bus::kafka

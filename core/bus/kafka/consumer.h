@@ -1,0 +1,60 @@
+// A consumer on librdkafka: cooperative groups with manual commits, or every partition without a group.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "core/bus/kafka/client.h"
+
+namespace naru::bus::kafka {
+
+// Positions are never chosen by librdkafka: on assignment the committed offsets and the log's bounds are
+// read, the listener decides, and a position that left the log later is an error of poll(), because
+// auto.offset.reset=earliest would step over the gap with no more than a log line.
+class KafkaConsumer final : public Consumer {
+ public:
+  static Result<std::unique_ptr<Consumer>> create(const KafkaBusConfig& bus, const ConsumerConfig& config,
+                                                  RebalanceListener& listener);
+  ~KafkaConsumer() override;
+  KafkaConsumer(const KafkaConsumer&) = delete;
+  KafkaConsumer& operator=(const KafkaConsumer&) = delete;
+
+  Result<void> poll(std::vector<InRecord>& out, std::size_t records_max,
+                    std::chrono::milliseconds wait) override;
+  Result<void> commit(std::span<const Commit> commits) override;
+  Result<void> pause(std::span<const TopicPartition> partitions) override;
+  Result<void> resume(std::span<const TopicPartition> partitions) override;
+  std::vector<Progress> progress() override;
+  void close() override;
+
+ private:
+  KafkaConsumer(const KafkaBusConfig& bus, const ConsumerConfig& config, RebalanceListener& listener);
+  static void on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
+                           rd_kafka_topic_partition_list_t* partitions, void* opaque);
+  void begin_assignment(const rd_kafka_topic_partition_list_t& partitions);
+  Result<void> finish_assignment();
+  void revoke(rd_kafka_topic_partition_list_t& partitions, bool lost);
+  void forget_records_of(const std::vector<TopicPartition>& partitions);
+  Result<void> discover_partitions();
+  Result<std::vector<Assignment>> look_up(const std::vector<TopicPartition>& partitions);
+  Result<void> assign(std::vector<Assignment>& partitions);
+  Result<void> take(rd_kafka_message_t* message);
+  Result<void> position_is_gone(const TopicPartition& partition, std::int64_t position);
+  void count_lost(const TopicPartition& partition, const Assignment& bounds, std::int64_t wanted,
+                  std::int64_t lost) const;
+  Result<void> commit_together(const std::vector<const Commit*>& commits);
+
+  const KafkaBusConfig bus_;
+  const ConsumerConfig config_;
+  RebalanceListener& listener_;
+  Client client_;
+  std::map<TopicPartition, std::int64_t> owned_;  // with the offset where reading began
+  std::vector<TopicPartition> waiting_;           // assigned by the group, bounds not read yet
+  std::uint64_t next_discovery_ns_ = 0;           // without a group
+  std::vector<InRecord>* out_ = nullptr;          // of the poll that runs
+  std::size_t out_begin_ = 0;
+  std::optional<Error> rebalance_error_;
+};
+
+}  // namespace naru::bus::kafka

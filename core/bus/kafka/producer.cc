@@ -1,0 +1,297 @@
+#include "core/bus/kafka/producer.h"
+
+#include <fmt/format.h>
+
+#include "core/base/check.h"
+#include "core/base/clock.h"
+#include "core/telemetry/log.h"
+
+namespace naru::bus::kafka {
+namespace {
+
+constexpr int kPollMs = 100;
+constexpr std::uint64_t kPartitionsFreshNs = 60 * kNanosPerSecond;
+// A cause that stays (a right that is missing) must not make a loop of new clients.
+constexpr std::uint64_t kRebuildPauseNs = kNanosPerSecond;
+constexpr std::chrono::milliseconds kRefreshTimeout{1'000};
+// What a record costs beside its bytes.
+constexpr std::size_t kRecordOverhead = 512;
+
+rd_kafka_vu_t text_of(rd_kafka_vtype_t type, const std::string& text) {
+  rd_kafka_vu_t out;
+  out.vtype = type;
+  out.u.mem.ptr = const_cast<char*>(text.data());  // librdkafka reads only
+  out.u.mem.size = text.size();
+  return out;
+}
+
+MessageHeaders to_headers(const std::vector<Header>& headers) {
+  MessageHeaders out(rd_kafka_headers_new(headers.size()));
+  for (const Header& header : headers) {
+    rd_kafka_header_add(out.get(), header.key.data(), static_cast<ssize_t>(header.key.size()),
+                        header.value.data(), static_cast<ssize_t>(header.value.size()));
+  }
+  return out;
+}
+
+}  // namespace
+
+struct KafkaProducer::Pending {
+  KafkaProducer* producer = nullptr;
+  OutRecord record;
+  DeliveryCallback done;
+  std::size_t bytes = 0;
+  std::uint64_t sequence = 0;
+  Pending* older = nullptr;
+  Pending* newer = nullptr;
+};
+
+KafkaProducer::KafkaProducer(const KafkaBusConfig& config) : config_(config) {}
+
+Result<std::unique_ptr<Producer>> KafkaProducer::create(const KafkaBusConfig& config) {
+  std::unique_ptr<KafkaProducer> producer(new KafkaProducer(config));
+  NARU_TRY(producer->client_, producer->make_client());
+  if (config.metrics != nullptr) {
+    producer->bytes_gauge_ = config.metrics->sampled_gauge(
+        "naru_kafka_producer_bytes", "Bytes of records handed to Kafka and not yet acknowledged.", {},
+        [p = producer.get()] { return static_cast<double>(p->bytes_.load(std::memory_order_relaxed)); });
+  }
+  producer->thread_ = std::thread([p = producer.get()] { p->serve(); });
+  return producer;
+}
+
+Result<Client> KafkaProducer::make_client() {
+  ConfBuilder conf(config_);
+  conf.set("enable.idempotence", "true");
+  conf.set("acks", "all");
+  conf.set("partitioner", "fnv1a_random");
+  conf.set("message.timeout.ms", std::to_string(config_.delivery_timeout.count()));
+  // Our own bound counts bytes; librdkafka's must never be reached first.
+  conf.set("queue.buffering.max.kbytes", std::to_string(config_.producer_bytes_max / 1024 * 2 + 65'536));
+  conf.set("queue.buffering.max.messages", "1000000");
+  if (!config_.properties.contains("compression.type") && !config_.properties.contains("compression.codec")) {
+    conf.set("compression.type", "lz4");
+  }
+  if (!config_.properties.contains("linger.ms") && !config_.properties.contains("queue.buffering.max.ms")) {
+    conf.set("linger.ms", "5");
+  }
+  rd_kafka_conf_set_dr_msg_cb(conf.raw(), &KafkaProducer::on_delivery);
+  rd_kafka_conf_set_error_cb(conf.raw(), &KafkaProducer::on_error);
+  return conf.make(RD_KAFKA_PRODUCER, this);
+}
+
+KafkaProducer::~KafkaProducer() {
+  bytes_gauge_.reset();
+  stop_ = true;
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+  drain(std::move(client_));
+}
+
+Result<void> KafkaProducer::send(OutRecord& record, DeliveryCallback done) {
+  const std::size_t bytes = record.value.size() + record.key.size() + kRecordOverhead;
+  const std::size_t before = bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  if (before != 0 && before + bytes > config_.producer_bytes_max) {
+    bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    return fail(ErrorCode::kOverloaded,
+                fmt::format("{} bytes wait for Kafka's acknowledgement, the bound is {}; send again later",
+                            before, config_.producer_bytes_max));
+  }
+  auto pending = std::make_unique<Pending>();
+  pending->producer = this;
+  pending->bytes = bytes;
+  pending->record = std::move(record);
+  pending->done = std::move(done);
+  const OutRecord& owned = pending->record;
+
+  rd_kafka_vu_t fields[8];
+  std::size_t count = 0;
+  fields[count].vtype = RD_KAFKA_VTYPE_TOPIC;
+  fields[count++].u.cstr = owned.topic.c_str();
+  fields[count].vtype = RD_KAFKA_VTYPE_PARTITION;
+  fields[count++].u.i32 = owned.partition == kPartitionByKey ? RD_KAFKA_PARTITION_UA : owned.partition;
+  fields[count].vtype = RD_KAFKA_VTYPE_OPAQUE;
+  fields[count++].u.ptr = pending.get();
+  fields[count].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+  fields[count++].u.i64 = owned.timestamp_ms;
+  if (!owned.tombstone) {
+    fields[count++] = text_of(RD_KAFKA_VTYPE_VALUE, owned.value);
+  }
+  if (!owned.key.empty()) {
+    fields[count++] = text_of(RD_KAFKA_VTYPE_KEY, owned.key);
+  }
+  MessageHeaders headers;
+  if (!owned.headers.empty()) {
+    headers = to_headers(owned.headers);
+    fields[count].vtype = RD_KAFKA_VTYPE_HEADERS;
+    fields[count++].u.headers = headers.get();
+  }
+
+  add(pending.get());  // before it is handed over: its answer may come first
+  KafkaError error;
+  {
+    const std::shared_lock lock(client_mutex_);
+    if (client_ == nullptr || fatal_) {
+      error.reset(rd_kafka_error_new(RD_KAFKA_RESP_ERR__FATAL, "the producer is being rebuilt"));
+    } else {
+      error.reset(rd_kafka_produceva(client_.get(), fields, count));
+    }
+  }
+  if (error == nullptr) {
+    (void)headers.release();  // with the message now
+    (void)pending.release();  // comes back in on_delivery
+    return {};
+  }
+  remove(pending.get());
+  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  record = std::move(pending->record);
+  return fail(to_error(error.get(), "record for topic " + record.topic));
+}
+
+void KafkaProducer::add(Pending* pending) {
+  const std::scoped_lock lock(pending_mutex_);
+  pending->sequence = next_sequence_++;
+  pending->older = newest_;
+  (newest_ != nullptr ? newest_->newer : oldest_) = pending;
+  newest_ = pending;
+}
+
+void KafkaProducer::remove(Pending* pending) {
+  {
+    const std::scoped_lock lock(pending_mutex_);
+    (pending->older != nullptr ? pending->older->newer : oldest_) = pending->newer;
+    (pending->newer != nullptr ? pending->newer->older : newest_) = pending->older;
+  }
+  answered_.notify_all();
+}
+
+void KafkaProducer::on_delivery(rd_kafka_t* /*client*/, const rd_kafka_message_t* message, void* /*opaque*/) {
+  const std::unique_ptr<Pending> pending(static_cast<Pending*>(message->_private));
+  KafkaProducer& self = *pending->producer;
+  // Room is given back before the answer, so that the owner can send again from inside it.
+  self.bytes_.fetch_sub(pending->bytes, std::memory_order_relaxed);
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    pending->done(Position{message->partition, message->offset});
+  } else {
+    pending->done(fail(to_error(
+        message->err, fmt::format("record for topic {} is not known to be stored", pending->record.topic))));
+  }
+  self.remove(pending.get());
+}
+
+void KafkaProducer::on_error(rd_kafka_t* client, int code, const char* reason, void* opaque) {
+  auto* self = static_cast<KafkaProducer*>(opaque);
+  if (code != RD_KAFKA_RESP_ERR__FATAL) {
+    telemetry::log(telemetry::LogLevel::kDebug, "kafka", "producer: {}", reason);
+    return;
+  }
+  char text[512];
+  const rd_kafka_resp_err_t cause = rd_kafka_fatal_error(client, text, sizeof(text));
+  telemetry::log_error(
+      "kafka",
+      "the producer is broken ({}: {}); it is rebuilt; what was not acknowledged is reported as failed",
+      rd_kafka_err2name(cause), text);
+  self->fatal_ = true;
+}
+
+void KafkaProducer::serve() {
+  while (!stop_) {
+    Client client;
+    {
+      const std::shared_lock lock(client_mutex_);
+      client = client_;
+    }
+    rd_kafka_poll(client.get(), kPollMs);
+    if (fatal_ && monotonic_now() >= next_rebuild_ns_) {
+      client.reset();
+      rebuild();
+      next_rebuild_ns_ = monotonic_now() + kRebuildPauseNs;
+    }
+    refresh_partitions();
+  }
+}
+
+void KafkaProducer::rebuild() {
+  auto fresh = make_client();
+  // The same configuration was accepted before.
+  NARU_CHECK(fresh.has_value(), "librdkafka makes the same client twice");
+  Client broken = std::move(*fresh);
+  {
+    const std::unique_lock lock(client_mutex_);
+    std::swap(client_, broken);
+    fatal_ = false;
+  }
+  if (config_.metrics != nullptr) {
+    config_.metrics
+        ->counter("naru_kafka_producer_rebuilds_total", "Producers thrown away after a fatal error.")
+        .add();
+  }
+  drain(std::move(broken));
+}
+
+// Answers everything that `client` still holds, then destroys it.
+void KafkaProducer::drain(Client client) {
+  if (client == nullptr) {
+    return;
+  }
+  rd_kafka_purge(client.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  while (rd_kafka_outq_len(client.get()) > 0) {
+    rd_kafka_poll(client.get(), kPollMs);
+  }
+}
+
+Result<void> KafkaProducer::flush(std::chrono::milliseconds deadline) {
+  std::unique_lock lock(pending_mutex_);
+  const std::uint64_t until = next_sequence_;
+  const bool done =
+      answered_.wait_for(lock, deadline, [&] { return oldest_ == nullptr || oldest_->sequence >= until; });
+  if (!done) {
+    return fail(ErrorCode::kTimeout,
+                fmt::format("Kafka has not acknowledged everything within {} ms", deadline.count()));
+  }
+  return {};
+}
+
+Result<std::int32_t> KafkaProducer::partition_count(const std::string& topic) {
+  {
+    const std::scoped_lock lock(partitions_mutex_);
+    if (const auto found = partitions_.find(topic); found != partitions_.end()) {
+      return found->second.count;
+    }
+  }
+  Client client;
+  {
+    const std::shared_lock lock(client_mutex_);
+    client = client_;
+  }
+  NARU_TRY(const std::int32_t count, ask_partition_count(client.get(), topic, config_.request_timeout));
+  const std::scoped_lock lock(partitions_mutex_);
+  partitions_[topic] = {count, monotonic_now()};
+  return count;
+}
+
+// Counts grow while we run; an old count is still a valid one, so failures wait for the next round.
+void KafkaProducer::refresh_partitions() {
+  const std::uint64_t now = monotonic_now();
+  std::string due;
+  {
+    const std::scoped_lock lock(partitions_mutex_);
+    for (auto& [topic, known] : partitions_) {
+      if (now - known.asked_ns >= kPartitionsFreshNs) {
+        known.asked_ns = now;
+        due = topic;
+        break;
+      }
+    }
+  }
+  if (due.empty()) {
+    return;
+  }
+  if (const auto count = ask_partition_count(client_.get(), due, kRefreshTimeout)) {
+    const std::scoped_lock lock(partitions_mutex_);
+    partitions_[due].count = *count;
+  }
+}
+
+}  // namespace naru::bus::kafka
