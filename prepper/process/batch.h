@@ -1,0 +1,79 @@
+// A bulk request on its way: its text, and for each document where it came from.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/bus/bus.h"
+#include "core/otlp/identity.h"
+#include "core/otlp/otlp.h"
+#include "prepper/process/index_name.h"
+#include "prepper/process/json_out.h"
+
+namespace naru::prepper {
+
+struct SourceMessage;
+
+// Told when every output of a message is durable. Called on any thread; must not block.
+class CompletionSink {
+ public:
+  virtual ~CompletionSink() = default;
+  virtual void completed(const std::shared_ptr<SourceMessage>& message) = 0;
+};
+
+// A consumed bus record and the outputs that it still waits for. Shared by everything made from it.
+struct SourceMessage {
+  SourceMessage(bus::InRecord in, otlp::Signal kind, std::uint64_t assignment, CompletionSink* finished)
+      : record(std::move(in)), signal(kind), generation(assignment), sink(finished) {}
+
+  const bus::InRecord record;
+  const otlp::Signal signal;
+  const std::uint64_t generation;  // of the partition's assignment
+  CompletionSink* const sink;
+  std::uint64_t records = 0;              // set by the encoder before it lets go of its hold
+  std::uint64_t charged_bytes = 0;        // set likewise: what the byte budget holds for it
+  std::atomic<std::uint32_t> pending{1};  // outputs, and the encoder's hold
+  std::atomic<std::uint32_t> dead{0};     // records that ended as dead letters
+
+  void hold(std::uint32_t outputs) { pending.fetch_add(outputs, std::memory_order_relaxed); }
+};
+inline void finish(const std::shared_ptr<SourceMessage>& message, std::uint32_t outputs) {
+  if (message->pending.fetch_sub(outputs, std::memory_order_acq_rel) == outputs) {
+    message->sink->completed(message);
+  }
+}
+
+// One document of a batch: an action line and a document line.
+struct DocumentEntry {
+  std::uint32_t begin;    // first byte of the action line
+  std::uint32_t source;   // into BulkBatch::sources
+  std::uint32_t ordinal;  // index of the record in its message
+  std::uint32_t target;   // into BulkBatch::targets
+};
+
+struct BulkBatch {
+  std::string body;
+  std::vector<DocumentEntry> entries;
+  std::vector<std::shared_ptr<SourceMessage>> sources;
+  std::vector<std::shared_ptr<const IndexTarget>> targets;
+  std::uint32_t attempts = 0;
+  UnixNanos first_failed_at = 0;
+
+  std::size_t end_of(std::size_t entry) const {
+    return entry + 1 < entries.size() ? entries[entry + 1].begin : body.size();
+  }
+  std::string_view text(std::size_t entry) const {
+    return std::string_view(body).substr(entries[entry].begin, end_of(entry) - entries[entry].begin);
+  }
+  const IndexTarget& target(std::size_t entry) const { return *targets[entries[entry].target]; }
+  std::string_view id(std::size_t entry) const {
+    return std::string_view(body).substr(entries[entry].begin + target(entry).action_prefix.size(),
+                                         kId22Size);
+  }
+};
+
+}  // namespace naru::prepper

@@ -1,0 +1,329 @@
+// Metrics (opentelemetry/proto/metrics/v1): one document per data point.
+#include <cmath>
+
+#include "core/base/bytes.h"
+#include "prepper/process/encoder.h"
+#include "prepper/process/record_visitor.h"
+
+namespace naru::prepper {
+namespace {
+
+std::string_view temporality(std::int32_t value) {
+  switch (value) {
+    case 1:
+      return "\"AGGREGATION_TEMPORALITY_DELTA\"";
+    case 2:
+      return "\"AGGREGATION_TEMPORALITY_CUMULATIVE\"";
+    default:
+      return "\"AGGREGATION_TEMPORALITY_UNSPECIFIED\"";
+  }
+}
+
+// Field number of the exemplars in a point of each kind; 0: it has none.
+std::uint32_t exemplars_field(otlp::MetricKind kind) {
+  switch (kind) {
+    case otlp::MetricKind::kGauge:
+    case otlp::MetricKind::kSum:
+      return 5;
+    case otlp::MetricKind::kHistogram:
+      return 8;
+    case otlp::MetricKind::kExponentialHistogram:
+      return 11;
+    default:
+      return 0;
+  }
+}
+
+// Buckets of an exponential histogram: offset sint32 = 1, bucket_counts repeated uint64 = 2.
+void write_buckets(JsonOut& out, std::string_view offset_member, std::string_view counts_member,
+                   std::string_view encoded) {
+  std::int32_t offset = 0;
+  bool first = true;
+  const std::size_t before = out.size();
+  out.raw(counts_member);
+  out.raw('[');
+  const auto add = [&](std::uint64_t count) {
+    if (!first) {
+      out.raw(',');
+    }
+    first = false;
+    out.integer(count);
+  };
+  otlp::Reader in(encoded);
+  while (in.next()) {
+    if (in.is(1, otlp::WireType::kVarint)) {
+      const auto zigzag = static_cast<std::uint32_t>(in.scalar());
+      offset = static_cast<std::int32_t>((zigzag >> 1) ^ (~(zigzag & 1) + 1));
+    } else if (in.is(2, otlp::WireType::kVarint)) {
+      add(in.scalar());
+    } else if (in.is(2, otlp::WireType::kBytes)) {
+      const std::string_view packed = in.bytes();
+      std::uint64_t value = 0;
+      unsigned shift = 0;
+      for (const char c : packed) {
+        const auto byte = static_cast<unsigned char>(c);
+        value |= shift < 64 ? static_cast<std::uint64_t>(byte & 0x7f) << shift : 0;
+        shift += 7;
+        if (byte < 0x80) {
+          add(value);
+          value = 0;
+          shift = 0;
+        }
+      }
+    }
+  }
+  out.raw(']');
+  if (first) {
+    out.rewind(before);
+    return;
+  }
+  out.raw(offset_member);
+  out.integer(offset);
+}
+
+std::string_view non_finite_text(double value) {
+  return std::isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+}
+
+}  // namespace
+
+void Encoder::render_metric_head(const otlp::Metric& metric) {
+  JsonOut& out = metric_text_;
+  out.clear();
+  out.raw(",\"name\":");
+  out.string(metric.name);
+  if (!metric.description.empty()) {
+    out.raw(",\"description\":");
+    out.string(metric.description);
+  }
+  if (!metric.unit.empty()) {
+    out.raw(",\"unit\":");
+    out.string(metric.unit);
+  }
+  out.raw(",\"kind\":\"");
+  out.raw(otlp::to_string(metric.kind));
+  out.raw('"');
+  const bool aggregated = metric.kind == otlp::MetricKind::kSum ||
+                          metric.kind == otlp::MetricKind::kHistogram ||
+                          metric.kind == otlp::MetricKind::kExponentialHistogram;
+  if (aggregated) {
+    out.raw(",\"aggregationTemporality\":");
+    out.raw(temporality(metric.aggregation_temporality));
+  }
+  if (metric.kind == otlp::MetricKind::kSum) {
+    out.raw(",\"isMonotonic\":");
+    out.raw(metric.is_monotonic ? "true" : "false");
+  }
+}
+
+void Encoder::encode_metric(std::string_view encoded) {
+  otlp::Metric metric;
+  otlp::parse(encoded, metric);  // its framing was walked by count_records()
+  render_metric_head(metric);
+  otlp::Messages points = metric.points();
+  while (points.next()) {
+    encode_point(metric, points.bytes());
+  }
+}
+
+// A number, or nothing and its text as an extra attribute when JSON has no form for it.
+void Encoder::write_real_member(std::string_view member, std::string_view original_name, double value) {
+  if (!std::isfinite(value)) {
+    add_extra(original_name, std::string(non_finite_text(value)));
+    return;
+  }
+  out_.raw(member);
+  out_.real(value);
+}
+
+void Encoder::write_histogram(const otlp::DataPoint& point) {
+  constexpr std::size_t kWord = 8;
+  const std::size_t counts = point.bucket_counts.size() / kWord;
+  const std::size_t bounds = point.explicit_bounds.size() / kWord;
+  if (counts == 0) {
+    return;
+  }
+  const auto bound = [&](std::size_t i) {
+    return std::bit_cast<double>(load_le<std::uint64_t>(point.explicit_bounds.data() + i * kWord));
+  };
+  out_.raw(",\"bucketsCount\":");
+  out_.integer(counts);
+  out_.raw(",\"buckets\":[");
+  for (std::size_t i = 0; i < counts; ++i) {
+    out_.raw(i == 0 ? "{\"count\":" : ",{\"count\":");
+    out_.integer(load_le<std::uint64_t>(point.bucket_counts.data() + i * kWord));
+    if (i > 0 && i - 1 < bounds && std::isfinite(bound(i - 1))) {
+      out_.raw(",\"min\":");
+      out_.real(bound(i - 1));
+    }
+    if (i < bounds && std::isfinite(bound(i))) {
+      out_.raw(",\"max\":");
+      out_.real(bound(i));
+    }
+    out_.raw('}');
+  }
+  out_.raw(']');
+}
+
+void Encoder::write_exponential(const otlp::DataPoint& point) {
+  out_.raw(",\"scale\":");
+  out_.integer(point.scale);
+  out_.raw(",\"zeroCount\":");
+  out_.integer(point.zero_count);
+  if (point.zero_threshold != 0) {
+    write_real_member(",\"zeroThreshold\":", "naru.original_zero_threshold", point.zero_threshold);
+  }
+  write_buckets(out_, ",\"positiveOffset\":", ",\"positive\":", point.positive);
+  write_buckets(out_, ",\"negativeOffset\":", ",\"negative\":", point.negative);
+}
+
+void Encoder::write_summary(const otlp::DataPoint& point) {
+  std::uint32_t count = 0;
+  otlp::Messages quantiles = point.quantiles();
+  while (quantiles.next()) {
+    double quantile = 0, value = 0;
+    otlp::Reader in(quantiles.bytes());
+    while (in.next()) {
+      if (in.is(1, otlp::WireType::kFixed64)) {
+        quantile = in.real();
+      } else if (in.is(2, otlp::WireType::kFixed64)) {
+        value = in.real();
+      }
+    }
+    if (!std::isfinite(quantile)) {
+      continue;  // a quantile is between 0 and 1
+    }
+    out_.raw(count++ == 0 ? ",\"quantiles\":[{\"quantile\":" : ",{\"quantile\":");
+    out_.real(quantile);
+    if (std::isfinite(value)) {  // NaN is the usual "no data"
+      out_.raw(",\"value\":");
+      out_.real(value);
+    }
+    out_.raw('}');
+  }
+  if (count > 0) {
+    out_.raw(']');
+  }
+}
+
+// Exemplar: time 2, double 3, span id 4, trace id 5, integer 6, filtered attributes 7.
+bool Encoder::write_exemplars(const otlp::DataPoint& point, std::uint32_t field) {
+  std::uint32_t count = 0;
+  otlp::Messages exemplars(point.raw, field);
+  while (exemplars.next()) {
+    if (count == config_.nested_max) {
+      ++stats_.nested_cut;
+      continue;
+    }
+    UnixNanos time = 0;
+    std::optional<double> real;
+    std::optional<std::int64_t> integer;
+    std::string_view span_id, trace_id;
+    otlp::Reader in(exemplars.bytes());
+    while (in.next()) {
+      if (in.is(2, otlp::WireType::kFixed64)) {
+        time = in.scalar();
+      } else if (in.is(3, otlp::WireType::kFixed64)) {
+        real = in.real();
+      } else if (in.is(4, otlp::WireType::kBytes)) {
+        span_id = in.bytes();
+      } else if (in.is(5, otlp::WireType::kBytes)) {
+        trace_id = in.bytes();
+      } else if (in.is(6, otlp::WireType::kFixed64)) {
+        integer = static_cast<std::int64_t>(in.scalar());
+      }
+    }
+    if (!in.ok()) {
+      return false;
+    }
+    out_.raw(count++ == 0 ? ",\"exemplars\":[{" : ",{");
+    out_.raw("\"traceId\":");
+    out_.hex(trace_id);
+    out_.raw(",\"spanId\":");
+    out_.hex(span_id);
+    write_date(",\"time\":", "naru.original_exemplar_time", time);
+    if (integer.has_value()) {
+      out_.raw(",\"value\":");
+      out_.integer(*integer);
+    } else if (real.has_value() && std::isfinite(*real)) {
+      out_.raw(",\"value\":");
+      out_.real(*real);
+    }
+    if (!write_nested_attributes({exemplars.bytes(), 7}, "exemplars.attributes")) {
+      return false;
+    }
+    out_.raw('}');
+  }
+  if (count > 0) {
+    out_.raw(']');
+  }
+  return exemplars.ok();
+}
+
+void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded) {
+  using otlp::MetricKind;
+  otlp::DataPoint point;
+  const bool parsed = otlp::parse(metric.kind, encoded, point);
+  const EventTime time = event_time(point.time, 0, received_, config_.time);
+  begin_document(time.time);
+  if (!parsed) {
+    abandon_document("data point");
+    return;
+  }
+  write_event_time(time);
+  write_date(",\"startTime\":", "naru.original_start_time", point.start);
+  out_.raw(metric_text_.view());
+  if (point.flags != 0) {
+    out_.raw(",\"flags\":");
+    out_.integer(point.flags);
+  }
+  if (metric.kind == MetricKind::kGauge || metric.kind == MetricKind::kSum) {
+    if (point.has_integer) {
+      out_.raw(",\"value\":");
+      out_.integer(point.integer);
+    } else if (point.has_real) {
+      write_real_member(",\"value\":", "naru.original_value", point.real);
+    }
+  } else {
+    out_.raw(",\"count\":");
+    out_.integer(point.count);
+    if (point.has_sum) {
+      write_real_member(",\"sum\":", "naru.original_sum", point.sum);
+    }
+    if (point.has_min) {
+      write_real_member(",\"min\":", "naru.original_min", point.min);
+    }
+    if (point.has_max) {
+      write_real_member(",\"max\":", "naru.original_max", point.max);
+    }
+  }
+  if (metric.kind == MetricKind::kHistogram) {
+    write_histogram(point);
+  } else if (metric.kind == MetricKind::kExponentialHistogram) {
+    write_exponential(point);
+  } else if (metric.kind == MetricKind::kSummary) {
+    write_summary(point);
+  }
+  if (const std::uint32_t field = exemplars_field(metric.kind);
+      field != 0 && !write_exemplars(point, field)) {
+    abandon_document("data point's exemplars");
+    return;
+  }
+  out_.raw(resource_text_.view());
+  out_.raw(scope_text_.view());
+  if (!write_attributes(point.attributes(), true)) {
+    abandon_document("data point's attributes");
+    return;
+  }
+  write_promoted_fields();
+  const Result<Hash128> resource = resource_hash();
+  const Result<Hash128> attributes = otlp::hash_attributes(point.attributes(), sorter_);
+  if (!resource || !attributes) {
+    end_document(foreign_id());
+    return;
+  }
+  end_document(ids_.metric_point(*resource, scope_.name, metric.name, *attributes, point.time, encoded,
+                                 dataset_->name));
+}
+
+}  // namespace naru::prepper

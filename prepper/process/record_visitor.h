@@ -1,0 +1,61 @@
+// What the encoder looks for while a bag of attributes is written: nothing is walked twice for it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/otlp/otlp.h"
+#include "prepper/contract/contract.h"
+#include "prepper/contract/value_writer.h"
+#include "prepper/process/encoder.h"
+
+namespace naru::prepper {
+
+// Leaves the scope attributes out that carry identity.
+class IdentityFilter : public BagVisitor {
+ public:
+  bool visit(const otlp::KeyValue& entry) override {
+    return entry.key != otlp::kSourceKey && entry.key != otlp::kBaseKey;
+  }
+};
+
+// Notes the values of promoted fields (the first of each name) and the record's own identity, and leaves
+// naru.pos out.
+class Encoder::RecordVisitor : public BagVisitor {
+ public:
+  RecordVisitor(const Contract& contract, std::uint64_t& mask,
+                std::array<std::string_view, kPromotedMax>& values, std::string_view& uid,
+                std::optional<std::uint64_t>& position)
+      : contract_(contract), mask_(mask), values_(values), uid_(uid), position_(position) {}
+
+  bool visit(const otlp::KeyValue& entry) override {
+    if (const int slot = contract_.find(entry.key); slot >= 0) {
+      const std::uint64_t bit = std::uint64_t{1} << slot;
+      if ((mask_ & bit) == 0) {
+        mask_ |= bit;
+        values_[static_cast<std::size_t>(slot)] = entry.value;
+      }
+    }
+    if (entry.key == otlp::kUidKey) {
+      uid_ = uid_.empty() ? entry.value : uid_;
+    } else if (entry.key == otlp::kPositionKey) {
+      otlp::AnyValue value;
+      if (otlp::parse(entry.value, value) && value.kind == otlp::AnyValue::Kind::kInt) {
+        position_ = static_cast<std::uint64_t>(value.integer);
+      }
+      return false;
+    }
+    return true;
+  }
+
+ private:
+  const Contract& contract_;
+  std::uint64_t& mask_;
+  std::array<std::string_view, kPromotedMax>& values_;
+  std::string_view& uid_;
+  std::optional<std::uint64_t>& position_;
+};
+
+}  // namespace naru::prepper
