@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("support.path_cases")
+
 from support.services.kafka import KafkaCluster
 from support.services.opensearch import OpenSearchCluster, hot, warm
 from support.services.services import Services

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from support.bus import cluster_id, produce, read_topic
+from support.index import Index
 from support.naru import eventually
 from support.oracle import expected_log
 from support.services.kafka import KafkaCluster
@@ -74,6 +76,18 @@ def test_kafka_gives_back_what_kcat_sent(kafka: KafkaCluster) -> None:
     assert sorted(received(kafka, topic, "-K:")) == sorted(line.encode() for line in sent)
 
 
+def test_a_whole_topic_is_read_with_its_keys_and_places(kafka: KafkaCluster) -> None:
+    topic = f"ground-{uuid.uuid4().hex}"
+    assert read_topic(kafka.bootstrap, topic) == []
+    values = [bytes([i]) * i for i in range(200)]
+    produce(kafka.bootstrap, topic, values, key=b"\x00key")
+    records = read_topic(kafka.bootstrap, topic)
+    assert [record.value for record in records] == values
+    assert {(record.partition, record.key) for record in records} == {(records[0].partition, b"\x00key")}
+    assert [record.offset for record in records] == list(range(200))
+    assert len(cluster_id(kafka.bootstrap)) == 22
+
+
 def test_opensearch_is_two_nodes_hot_and_warm(opensearch: OpenSearchCluster) -> None:
     rows = opensearch.request("GET", "/_cat/nodeattrs?format=json&h=node,attr,value")
     temps = {row["node"]: row["value"] for row in rows if row["attr"] == "temp"}
@@ -103,6 +117,18 @@ def test_flat_object_takes_any_keys_and_is_searched_by_path(opensearch: OpenSear
     assert [hit["_source"]["attributes"] for hit in found["hits"]] == [attributes]
     long = bulk(opensearch, index, ("2", {"attributes": {"k": "x" * 32_767}}))[0]
     assert long["status"] == 400 and "immense term" in json.dumps(long["error"])
+
+
+def test_hits_are_read_page_by_page(opensearch: OpenSearchCluster, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("support.index._PAGE", 7)
+    path = {"attributes": {"log.file.path": "/a/b.log"}}
+    sent = [(f"{i:03}", {"@timestamp": f"2026-11-21T01:02:0{i % 5}.5Z"} | (path if i % 2 else {})) for i in range(50)]
+    bulk(opensearch, index, *sent)
+    documents = Index(opensearch.url, index)
+    assert documents.count() == 50
+    assert sorted(hit["_id"] for hit in documents.hits()) == [name for name, _ in sent]
+    assert len(documents.hits({"term": {"attributes.log.file.path": "/a/b.log"}})) == 25
+    assert Index(opensearch.url, "ground-nothing").count() == 0
 
 
 def test_date_nanos_refuses_a_time_before_1970(opensearch: OpenSearchCluster, index: str) -> None:

@@ -1,0 +1,52 @@
+"""Configurations of the four programs for tests: what each must know, and else its defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+Config = dict[str, Any]
+
+_ANY_PORT = "127.0.0.1:0"
+
+
+def agent(state: Path, collector: str, include: str, journal: Path | None = None) -> Config:
+    """Reads the files of one pattern, and a journal directory if there is one; sends to `collector`."""
+    config: Config = {
+        "admin": {"address": _ANY_PORT},
+        "state_dir": str(state),
+        "collector": {"url": f"http://{collector}"},
+        "files": [{"include": [include], "service_name": "tests"}],
+    }
+    if journal is not None:
+        config["journald"] = {"enabled": True, "directory": str(journal), "from_start": True}
+    return config
+
+
+def collector(data: Path, kafka: str, grpc: str = _ANY_PORT, http: str = _ANY_PORT) -> Config:
+    """Takes OTLP and syslog without authentication."""
+    return {
+        "admin": {"address": _ANY_PORT},
+        "data_dir": str(data),
+        "otlp_grpc": {"address": grpc},
+        "otlp_http": {"address": http},
+        "syslog": {"address": _ANY_PORT},
+        "kafka": {"bootstrap": kafka},
+    }
+
+
+def prepper(kafka: str, opensearch: str) -> Config:
+    """One pipeline with default data sets."""
+    return {"admin": {"address": _ANY_PORT}, "kafka": {"bootstrap": kafka}, "opensearch": {"urls": [opensearch]}}
+
+
+def alerting(kafka: str) -> Config:
+    """One rule: more than 100 errors of a service in a minute."""
+    rule = {
+        "name": "failures",
+        "target": "service.{resource.service.name}",
+        "match": {"severity_at_least": "error"},
+        "more_than": 100,
+        "window": "1m",
+    }
+    return {"admin": {"address": _ANY_PORT}, "kafka": {"bootstrap": kafka}, "rules": [rule]}
