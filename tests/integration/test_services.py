@@ -17,7 +17,7 @@ import pytest
 from support.bus import cluster_id, produce, read_topic
 from support.index import Index
 from support.naru import eventually
-from support.oracle import expected_log
+from support.oracle import ORIGINAL_BYTES, expected_log, indexed_log
 from support.services.kafka import KafkaCluster
 from support.services.opensearch import HttpStatus, NodeSpec, OpenSearchCluster
 from support.services.process import ServerProcess, ServiceError, wait_ready
@@ -258,3 +258,4 @@ def test_the_oracle_replaces_each_invalid_byte() -> None:
     assert expected_log(b"a\xe2\x82b").body == "a\ufffd\ufffdb"
     assert expected_log(b"\xc0\xaf\xed\xa0\x80").body == "\ufffd" * 5
     assert expected_log(b"\xff").original == "/w=="
+    assert indexed_log({"body": "\ufffd", "attributes": {ORIGINAL_BYTES: ["/w==", ""]}}) == expected_log(b"\xff")

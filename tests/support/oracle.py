@@ -47,8 +47,14 @@ def expected_log(line: bytes) -> ExpectedLog:
 
 
 def indexed_log(source: dict[str, Any]) -> ExpectedLog:
-    """The same two things of a document that the index answered."""
-    return ExpectedLog(source["body"], source.get("attributes", {}).get(ORIGINAL_BYTES))
+    """The same two things of a document that the index answered.
+
+    Base64 that one leaf of a bag cannot hold is an array of texts, to be joined after decoding.
+    """
+    original = source.get("attributes", {}).get(ORIGINAL_BYTES)
+    if isinstance(original, list):
+        original = base64.b64encode(b"".join(base64.b64decode(chunk) for chunk in original)).decode()
+    return ExpectedLog(source["body"], original)
 
 
 def value(any_value: AnyValue) -> Any:

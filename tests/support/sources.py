@@ -143,7 +143,8 @@ def difficult_lines() -> list[bytes]:
         b"quotes \" ' ` backslash \\ slash / percent %s %n ${HOME} {{x}} <b>&amp;</b>",
         b"the same line twice",
         b"the same line twice",
-        b"x" * 20_000 + " 끝".encode(),
+        b"x" * 40_000 + " 끝".encode(),
+        b"y" * 40_000 + b"\xfe",
     ]
 
 
