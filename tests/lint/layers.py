@@ -24,7 +24,7 @@ EDGES = {
     "core/flow": ["core/base"],
     "core/spool": ["core/base"],
     "core/bus": ["core/base", "core/spool", "core/telemetry", "core/otlp"],
-    "core/program": ["core/base", "core/config", "core/net", "core/telemetry"],
+    "core/program": ["core/base", "core/bus", "core/config", "core/net", "core/telemetry"],
     "console": ["core/base", "core/net"],
     **{program: CORE for program in PROGRAMS},
     "naru": CORE + PROGRAMS + ["console"],
