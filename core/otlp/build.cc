@@ -68,6 +68,23 @@ void LogsBuilder::begin_scope(const std::array<unsigned char, 16>& source, std::
 
 void LogsBuilder::add(UnixNanos time, UnixNanos observed, std::string_view body, std::int32_t severity_number,
                       std::string_view severity_text, std::string_view attributes) {
+  add_record(kAnyString, time, observed, body, severity_number, severity_text, attributes);
+}
+
+void LogsBuilder::add_bytes(UnixNanos time, UnixNanos observed, std::string_view body,
+                            std::int32_t severity_number, std::string_view severity_text,
+                            std::string_view attributes) {
+  add_record(kAnyBytes, time, observed, body, severity_number, severity_text, attributes);
+}
+
+void LogsBuilder::add_encoded(std::string_view record) {
+  append_bytes_field(out_, kScopeLogsRecord, record);
+  ++records_;
+}
+
+void LogsBuilder::add_record(std::uint32_t body_field, UnixNanos time, UnixNanos observed,
+                             std::string_view body, std::int32_t severity_number,
+                             std::string_view severity_text, std::string_view attributes) {
   const std::size_t value_size = bytes_field_size(body.size());
   std::size_t size = 9 + bytes_field_size(value_size) + attributes.size();
   if (time != 0) {
@@ -92,7 +109,7 @@ void LogsBuilder::add(UnixNanos time, UnixNanos observed, std::string_view body,
   }
   append_tag(out_, 5, WireType::kBytes);
   append_varint(out_, value_size);
-  append_bytes_field(out_, kAnyString, body);
+  append_bytes_field(out_, body_field, body);
   out_.append(attributes);
   append_fixed64_field(out_, 11, observed);
   ++records_;

@@ -33,6 +33,11 @@ class LogsBuilder {
   // A record with a string body. `attributes`: encoded attribute fields (field 6), usually empty.
   void add(UnixNanos time, UnixNanos observed, std::string_view body, std::int32_t severity_number = 0,
            std::string_view severity_text = {}, std::string_view attributes = {});
+  // The same with a bytes body, for text that is not UTF-8.
+  void add_bytes(UnixNanos time, UnixNanos observed, std::string_view body, std::int32_t severity_number = 0,
+                 std::string_view severity_text = {}, std::string_view attributes = {});
+  // A record that is encoded already.
+  void add_encoded(std::string_view record);
   // Closes what is open. The request is valid until clear().
   std::string_view finish();
   // Closes what is open and gives the buffer away.
@@ -42,6 +47,8 @@ class LogsBuilder {
   std::uint64_t records() const { return records_; }
 
  private:
+  void add_record(std::uint32_t body_field, UnixNanos time, UnixNanos observed, std::string_view body,
+                  std::int32_t severity_number, std::string_view severity_text, std::string_view attributes);
   void close_scope();
   void close_resource();
   std::string out_;

@@ -1,0 +1,27 @@
+// Path patterns: *, ? and [] inside a name, ** for any number of directories. Reads directories, nothing
+// else.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace naru::agent {
+
+// Directories that one pattern visits at most this deep below its fixed part.
+inline constexpr std::size_t kGlobDepthMax = 16;
+
+// The longest directory of the pattern without a wildcard: "/var/log" of "/var/log/*/x.log".
+std::string fixed_directory(std::string_view pattern);
+
+// Calls `directory` for each directory whose entries can matter and `file` for each path that matches, in
+// order of name. Symbolic links to files match; links to directories are followed only where the pattern
+// names them or has a wildcard other than **. What cannot be read is passed over.
+void expand(std::string_view pattern, const std::function<void(const std::string&)>& directory,
+            const std::function<void(const std::string&)>& file);
+
+// Whether one of `patterns` matches the path, or its last name when the pattern has no slash.
+bool excluded(const std::string& path, const std::vector<std::string>& patterns);
+
+}  // namespace naru::agent

@@ -1,0 +1,141 @@
+// Follows files: finds them, tells generations and copies apart, reads them in turn into batches, notes each
+// batch in the checkpoint and hands it to the shipper. One thread owns it; only progress() is for all.
+//
+// Does not copy bytes anywhere: a file is its own spool, kept open while it is not read to its end.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/checkpoint/log.h"
+#include "agent/config.h"
+#include "agent/metrics.h"
+#include "agent/ship/batch_builder.h"
+#include "agent/ship/shipper.h"
+#include "agent/tail/followed.h"
+#include "agent/tail/record_reader.h"
+#include "agent/tail/watch.h"
+
+namespace naru::agent {
+
+struct TailProgress {
+  std::uint64_t files = 0;
+  std::uint64_t bytes_read = 0;
+  std::uint64_t lag_bytes = 0;
+};
+
+class Tailer {
+ public:
+  // All must outlive it. `resource`: attributes of every record.
+  Tailer(const AgentConfig& config, std::map<std::string, std::string> resource, CheckpointLog& log,
+         Shipper& shipper, Metrics& metrics, Watch watch);
+
+  // First scan, then the batches that were in flight when the agent last ended are sent again.
+  void begin();
+  // Looks, reads and ships what is due. Returns how long it can sleep unless something happens.
+  std::chrono::milliseconds step();
+  int watch_fd() const { return watch_.fd(); }
+  // Notes of the shipper's results that could not be written yet are kept; false: some are.
+  bool note_done();
+
+  TailProgress progress() const;
+
+ private:
+  struct Suspect {  // perhaps a copy being made
+    std::size_t input = 0;
+    std::uint64_t size = 0;
+    std::uint64_t since = 0;  // monotonic, of its last growth
+  };
+  struct Lane {
+    BatchBuilder open;
+    std::uint64_t sealed_at = 0;  // monotonic
+  };
+  struct Sealed {
+    std::size_t lane = 0;
+    Batch batch;
+    std::string body;
+  };
+  enum class Turn { kMore, kDone };
+
+  // --- finding files (tailer_scan.cc)
+  void scan();
+  void meet(const std::string& path, std::size_t input);
+  void take_up(const FileCheckpoint& checkpoint, const std::string& path, std::size_t input, bool named,
+               File file, const File::Facts& facts);
+  void add(std::unique_ptr<Followed> file);
+  void follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
+                  const std::string& head);
+  std::uint64_t first_offset(const File& file, std::uint64_t size) const;
+  bool copies_live_file(const std::string& path, const File& file, std::uint64_t size,
+                        const std::string& head);
+  void find_rest_of(const FileCheckpoint& sleeping);
+  void rewritten(Followed& file, std::uint64_t unread);
+  void look();
+  void drop(SourceKey key);
+  void forget_old();
+  void complain(const std::string& path, const Error& error);
+  Followed* find(const std::string& path);
+  Followed* find(const Inode& inode);
+  FileCheckpoint checkpoint_of(const Followed& file) const;
+  void put_to_sleep(FileCheckpoint checkpoint);
+  void wake(SourceKey key);
+  std::string resource_of(std::size_t input, const std::string& path) const;
+  std::size_t input_of(const std::string& path) const;
+
+  // --- reading (tailer.cc)
+  void enqueue(Followed& file);
+  Turn read_turn(Followed& file);
+  bool ensure_open(Followed& file);
+  bool read_records(Followed& file, Rest rest, std::uint64_t unread);
+  void seal(std::size_t lane);
+  bool commit();
+  void resend();
+  std::uint64_t rebuild(const Range& range, BatchBuilder& into);
+  std::uint64_t held_bytes() const;
+  void publish();
+
+  const AgentConfig& config_;
+  const std::map<std::string, std::string> resource_;
+  CheckpointLog& log_;
+  Shipper& shipper_;
+  Metrics& metrics_;
+  Watch watch_;
+  RecordReader reader_;
+
+  std::map<SourceKey, std::unique_ptr<Followed>> followed_;
+  std::unordered_map<std::string, SourceKey> by_path_;
+  std::map<Inode, SourceKey> by_inode_;
+  std::map<SourceKey, FileCheckpoint> sleeping_;  // generations that no followed file has
+  std::multimap<Inode, SourceKey> sleeping_by_inode_;
+  std::set<SourceKey> looked_for_;  // of these, the ones whose rest was looked for
+  std::map<std::string, Suspect> suspects_;
+  std::set<std::string> complained_;
+  bool complained_limit_ = false;
+  bool watch_incomplete_ = false;
+  bool first_start_ = false;  // the very first scan of this state directory
+  bool scan_due_ = true;
+  std::uint64_t scan_at_ = 0, look_at_ = 0, publish_at_ = 0;  // monotonic, of the next
+
+  std::deque<SourceKey> ready_;
+  std::vector<Lane> lanes_;
+  std::vector<Sealed> sealed_;
+  std::vector<std::string> pending_;           // payloads that the next commit writes before its batches
+  std::vector<std::string> moved_;             // and behind them: generations that go on in another file
+  std::vector<Delivered> done_;                // not written yet
+  std::map<BatchNumber, std::uint64_t> lost_;  // of batches that were sent again in part
+  std::uint64_t retry_commit_at_ = 0;
+  std::uint64_t bytes_read_ = 0;
+  std::size_t open_files_ = 0;
+
+  std::atomic<std::uint64_t> shown_files_{0}, shown_bytes_{0}, shown_lag_{0};
+};
+
+}  // namespace naru::agent
