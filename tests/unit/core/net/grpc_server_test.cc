@@ -321,7 +321,7 @@ std::string read_file(const std::string& path) {
 
 TEST(GrpcServer, HandsTheIdentityOfAVerifiedClientToTheHandler) {
   CertificateAuthority authority;
-  const auto server_pair = authority.issue("server", "DNS:localhost");
+  const auto server_pair = authority.issue("server", "DNS:localhost,IP:127.0.0.1");
   const auto client_pair = authority.issue("ignored", "DNS:agent-1.example");
   Peer peer;
   GrpcServerConfig config;
@@ -332,7 +332,7 @@ TEST(GrpcServer, HandsTheIdentityOfAVerifiedClientToTheHandler) {
         respond.message({});
       },
       config);
-  const std::string endpoint = "localhost" + server->endpoint().substr(server->endpoint().rfind(':'));
+  const std::string endpoint = server->endpoint();
   grpc::SslCredentialsOptions options;
   options.pem_root_certs = read_file(authority.ca_file());
   EXPECT_FALSE(Client(endpoint, grpc::SslCredentials(options)).call("x").status.ok());
