@@ -213,10 +213,8 @@ void append_rows(std::string& out, const Table& table, const std::string& parent
 
 void Errors::add(std::string_view key, std::string_view sentence) {
   const std::string path = key.empty() ? path_ : join_path(path_, key);
-  for (const std::string& broken : broken_) {
-    if (path == broken || path.starts_with(broken + ".") || path.starts_with(broken + "[")) {
-      return;
-    }
+  if (report_.covers(path)) {
+    return;
   }
   // The nearest part of the text that the key stands in.
   const Value* nearest = &value_;
@@ -244,16 +242,12 @@ bool StructType::load(const Value& value, const std::string& path, void* out, Re
       ok = false;
     }
   }
-  std::vector<std::string> broken;
   for (const Field& field : table_.fields) {
-    if (!load_field(field, value, path, out, report)) {
-      broken.push_back(join_path(path, field.key));
-      ok = false;
-    }
+    ok = load_field(field, value, path, out, report) && ok;
   }
   if (table_.validate) {
     const std::size_t before = report.size();
-    Errors errors(value, path, broken, report);
+    Errors errors(value, path, report);
     table_.validate(out, errors);
     ok = ok && report.size() == before;
   }

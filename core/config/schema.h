@@ -21,8 +21,8 @@ namespace naru::config {
 // The errors that a validate(const T&, Errors&) finds between fields of one struct.
 class Errors {
  public:
-  Errors(const Value& value, std::string path, const std::vector<std::string>& broken, Report& report)
-      : value_(value), path_(std::move(path)), broken_(broken), report_(report) {}
+  Errors(const Value& value, std::string path, Report& report)
+      : value_(value), path_(std::move(path)), report_(report) {}
 
   // `key`: of this struct, dotted for a nested field, empty for the struct itself. Nothing is added for a
   // field that already has an error of its own. `sentence` says what is wrong and what to do.
@@ -31,7 +31,6 @@ class Errors {
  private:
   const Value& value_;
   std::string path_;
-  const std::vector<std::string>& broken_;
   Report& report_;
 };
 
@@ -130,9 +129,16 @@ class Schema {
   }
   // One word of a closed list.
   template <class E>
+    requires std::is_enum_v<E>
   FieldBuilder<E> choice(std::string key, E T::* member, std::string meaning, Choices<E> choices) {
     return add(std::move(key), member, std::move(meaning),
                std::make_shared<ChoiceType<E>>(std::move(choices)));
+  }
+  template <class E>
+  FieldBuilder<std::optional<E>> choice(std::string key, std::optional<E> T::* member, std::string meaning,
+                                        Choices<E> choices) {
+    return add(std::move(key), member, std::move(meaning),
+               std::make_shared<OptionalType<E>>(std::make_shared<ChoiceType<E>>(std::move(choices))));
   }
   // Text that is never shown. `<key>_file` names a file to read it from (one line feed at its end is
   // dropped).

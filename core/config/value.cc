@@ -147,8 +147,17 @@ void Report::add(Place place, std::string_view path, std::string_view sentence) 
     ++left_out_;
     return;
   }
-  errors_.push_back({place, fmt::format("{}:{}:{}: {}{}{}", file_, place.line, place.column, path,
-                                        path.empty() ? "" : ": ", sentence)});
+  errors_.push_back({place, std::string(path),
+                     fmt::format("{}:{}:{}: {}{}{}", file_, place.line, place.column, path,
+                                 path.empty() ? "" : ": ", sentence)});
+}
+
+bool Report::covers(std::string_view path) const {
+  return std::ranges::any_of(errors_, [&](const Entry& entry) {
+    return !entry.path.empty() && path.starts_with(entry.path) &&
+           (path.size() == entry.path.size() || path[entry.path.size()] == '.' ||
+            path[entry.path.size()] == '[');
+  });
 }
 
 Error Report::error() const {

@@ -48,6 +48,8 @@ class Report {
   void add(Place place, std::string_view path, std::string_view sentence);
   bool empty() const { return errors_.empty(); }
   std::size_t size() const { return errors_.size() + left_out_; }
+  // Whether the key at `path`, or a section that it stands in, has an error.
+  bool covers(std::string_view path) const;
   // One line "file:line:column: path: sentence" per error. kInvalidArgument.
   Error error() const;
 
@@ -56,6 +58,7 @@ class Report {
  private:
   struct Entry {
     Place place;
+    std::string path;
     std::string line;
   };
   std::string file_;
