@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <optional>
+#include <future>
 #include <thread>
 
 #include "core/net/http_server.h"
@@ -97,15 +97,15 @@ TEST(HttpClient, PutsPrefixAndCredentialsIntoEveryRequest) {
 }
 
 TEST(HttpClient, EndsAtItsDeadlineWithTimeout) {
-  std::optional<Responder> kept;
+  std::promise<Responder> arrived;
   auto server =
-      HttpServer::start({}, [&](HttpRequest, Responder respond) { kept.emplace(std::move(respond)); });
+      HttpServer::start({}, [&](HttpRequest, Responder respond) { arrived.set_value(std::move(respond)); });
   const auto client = client_of((*server)->endpoint());
   const auto response = client->exchange(request_of("POST", "/slow"), milliseconds(50));
   ASSERT_FALSE(response.has_value());
   EXPECT_EQ(response.error().code(), ErrorCode::kTimeout);
   EXPECT_NE(response.error().message().find("/slow"), std::string::npos);
-  (*kept)(text_response(200, ""));
+  arrived.get_future().get()(text_response(200, ""));
 }
 
 TEST(HttpClient, SaysUnavailableWhenNobodyListens) {
