@@ -49,6 +49,7 @@ struct Followed {
   std::string path;            // where it is now
   std::string first_path;      // where it was first met, as its resource says
   std::string resource;        // encoded
+  std::string head;            // directory and first bytes: what a copy of it would share
   std::size_t input = 0;
   bool named = true;    // a pattern names it; otherwise it was renamed away, unlinked or is a copy
   bool watched = true;  // inotify tells of it

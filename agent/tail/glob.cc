@@ -26,6 +26,12 @@ std::vector<std::string> split_path(std::string_view pattern) {
   return parts;
 }
 
+// Itself, or what a link leads to.
+bool is_directory(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 struct Entry {
   std::string name;
   bool directory = false;  // itself, not through a link
@@ -42,13 +48,13 @@ std::vector<Entry> entries_of(const std::string& directory) {
     if (name == "." || name == "..") {
       continue;
     }
-    bool is_directory = entry->d_type == DT_DIR;
+    bool directory_itself = entry->d_type == DT_DIR;
     if (entry->d_type == DT_UNKNOWN) {
       struct stat status{};
-      is_directory =
+      directory_itself =
           ::lstat((directory + '/' + std::string(name)).c_str(), &status) == 0 && S_ISDIR(status.st_mode);
     }
-    entries.push_back({std::string(name), is_directory});
+    entries.push_back({std::string(name), directory_itself});
   }
   ::closedir(handle);
   std::ranges::sort(entries, {}, &Entry::name);
@@ -93,7 +99,9 @@ struct Walk {
         continue;
       }
       if (!last) {
-        visit(base + '/' + entry.name, index + 1, depth + 1);
+        if (entry.directory || is_directory(base + '/' + entry.name)) {
+          visit(base + '/' + entry.name, index + 1, depth + 1);
+        }
       } else if (!entry.directory) {
         file(base + '/' + entry.name);
       }

@@ -226,6 +226,7 @@ bool Tailer::read_records(Followed& file, Rest rest, std::uint64_t unread) {
   }
   if (file.known.prefix.size < head.size()) {
     file.known.prefix = fingerprint(head);
+    index_head(file, head);
   }
 
   Lane& lane = lanes_[shipper_.lane_of(file.key)];

@@ -51,7 +51,8 @@ class Tailer {
  private:
   struct Suspect {  // perhaps a copy being made
     std::size_t input = 0;
-    std::uint64_t size = 0;
+    SourceKey like = 0;       // the file whose beginning it is; 0 while it is empty
+    std::uint64_t size = 0;   // up to which that is so
     std::uint64_t since = 0;  // monotonic, of its last growth
   };
   struct Lane {
@@ -72,10 +73,16 @@ class Tailer {
                File file, const File::Facts& facts);
   void add(std::unique_ptr<Followed> file);
   void follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
-                  const std::string& head);
+                  const std::string& head, std::uint64_t offset);
   std::uint64_t first_offset(const File& file, std::uint64_t size) const;
-  bool copies_live_file(const std::string& path, const File& file, std::uint64_t size,
-                        const std::string& head);
+  std::vector<SourceKey> files_that_begin_like(const std::string& path, const std::string& head) const;
+  bool holds_beginning_of(const File& copy, std::uint64_t size, const std::string& head,
+                          const Followed& of) const;
+  bool wait_as_suspect(const std::string& path, std::size_t input, const File& file, std::uint64_t size,
+                       const std::string& head);
+  void settle_suspects(SourceKey like, std::uint64_t offset);
+  void unindex_head(const Followed& file);
+  void index_head(Followed& file, std::string_view head);
   void find_rest_of(const FileCheckpoint& sleeping);
   void rewritten(Followed& file, std::uint64_t unread);
   void look();
@@ -113,6 +120,7 @@ class Tailer {
   std::map<SourceKey, std::unique_ptr<Followed>> followed_;
   std::unordered_map<std::string, SourceKey> by_path_;
   std::map<Inode, SourceKey> by_inode_;
+  std::multimap<std::string, SourceKey> by_head_;
   std::map<SourceKey, FileCheckpoint> sleeping_;  // generations that no followed file has
   std::multimap<Inode, SourceKey> sleeping_by_inode_;
   std::set<SourceKey> looked_for_;  // of these, the ones whose rest was looked for

@@ -14,6 +14,7 @@
 namespace naru::agent {
 namespace {
 
+constexpr std::size_t kHeadBytes = 64;         // by which files that begin alike are found
 constexpr std::size_t kNeighboursMax = 4'096;  // entries of one directory that are looked at for a copy
 
 std::uint64_t nanos(std::chrono::milliseconds time) {
@@ -233,45 +234,112 @@ void Tailer::meet(const std::string& path, std::size_t input) {
     return;
   }
 
-  const std::uint64_t now = monotonic_now();
-  if (copies_live_file(path, *opened, facts->size, *head)) {
-    auto [suspect, is_new] = suspects_.try_emplace(path, Suspect{input, facts->size, now});
-    if (suspect->second.size != facts->size) {
-      suspect->second.size = facts->size;
-      suspect->second.since = now;
+  // A copy may be seen before the truncation of its original: that one is looked at first.
+  for (const SourceKey key : files_that_begin_like(path, *head)) {
+    const auto at = followed_.find(key);
+    if (at == followed_.end() || !at->second->file.is_open()) {
+      continue;
     }
-    if (now - suspect->second.since < nanos(config_.tail.copy_grace)) {
+    const Result<Look> seen = look_at(at->second->file, at->second->known);
+    if (seen && compare(at->second->known, seen->seen()) == Match::kRewritten) {
+      rewritten(*at->second, at->second->lag());
+    }
+  }
+  if (find(facts->inode) != nullptr || wait_as_suspect(path, input, *opened, facts->size, *head)) {
+    return;
+  }
+  const bool near_end = first_start_ && !config_.files[input].from_start;
+  const std::uint64_t offset = near_end ? first_offset(*opened, facts->size) : 0;
+  follow_new(path, input, std::move(*opened), *facts, *head, offset);
+}
+
+std::vector<SourceKey> Tailer::files_that_begin_like(const std::string& path, const std::string& head) const {
+  const std::string wanted = directory_of(path) + '\0' + head.substr(0, kHeadBytes);
+  std::vector<SourceKey> keys;
+  for (auto at = by_head_.lower_bound(wanted); at != by_head_.end() && at->first.starts_with(wanted); ++at) {
+    keys.push_back(at->second);
+  }
+  return keys;
+}
+
+void Tailer::unindex_head(const Followed& file) {
+  const auto [begin, end] = by_head_.equal_range(file.head);
+  for (auto at = begin; at != end; ++at) {
+    if (at->second == file.key) {
+      by_head_.erase(at);
       return;
     }
   }
-  suspects_.erase(path);
-  follow_new(path, input, std::move(*opened), *facts, *head);
 }
 
-// Whether everything in the file so far is the beginning of a file of its directory that is being followed.
-bool Tailer::copies_live_file(const std::string& path, const File& file, std::uint64_t size,
-                              const std::string& head) {
-  const std::string directory = directory_of(path);
-  for (const auto& [key, live] : followed_) {
-    if (directory_of(live->path) != directory || live->known.prefix.size == 0 || !live->file.is_open()) {
-      continue;
-    }
-    if (size == 0) {
-      return true;  // nothing to read, so nothing is lost by waiting for its first bytes
-    }
-    const Result<File::Facts> facts = live->file.facts();
-    if (!facts || facts->size < size) {
-      continue;
-    }
-    const Result<std::string> live_head = live->file.read(0, head.size());
-    const std::uint64_t tail = std::min<std::uint64_t>(size, kFingerprintBytesMax);
-    const Result<std::string> own_tail = file.read(size - tail, tail);
-    const Result<std::string> live_tail = live->file.read(size - tail, tail);
-    if (live_head && own_tail && live_tail && *live_head == head && *own_tail == *live_tail) {
-      return true;
+void Tailer::index_head(Followed& file, std::string_view head) {
+  unindex_head(file);
+  file.head = directory_of(file.path) + '\0' + std::string(head.substr(0, kHeadBytes));
+  if (!head.empty()) {
+    by_head_.emplace(file.head, file.key);
+  }
+}
+
+// Whether everything in `copy` is the beginning of the other file too, by its first and last bytes.
+bool Tailer::holds_beginning_of(const File& copy, std::uint64_t size, const std::string& head,
+                                const Followed& of) const {
+  const Result<File::Facts> facts = of.file.facts();
+  if (!facts || facts->size < size) {
+    return false;
+  }
+  const Result<std::string> other_head = of.file.read(0, head.size());
+  const std::uint64_t tail = std::min<std::uint64_t>(size, kFingerprintBytesMax);
+  const Result<std::string> own_tail = copy.read(size - tail, tail);
+  const Result<std::string> other_tail = of.file.read(size - tail, tail);
+  return other_head && own_tail && other_tail && *other_head == head && *own_tail == *other_tail;
+}
+
+// True: the file may be a copy that is being made of a file that is followed, and is not read for now.
+bool Tailer::wait_as_suspect(const std::string& path, std::size_t input, const File& file, std::uint64_t size,
+                             const std::string& head) {
+  SourceKey like = 0;
+  const std::vector<SourceKey> keys = files_that_begin_like(path, head);
+  for (const SourceKey key : keys) {
+    const Followed& other = *followed_.at(key);
+    if (size > 0 && other.file.is_open() && holds_beginning_of(file, size, head, other)) {
+      like = key;
+      break;
     }
   }
+  // Of an empty file nothing is lost by waiting for its first bytes.
+  if (like == 0 && (size > 0 || keys.empty())) {
+    suspects_.erase(path);
+    return false;
+  }
+  const std::uint64_t now = monotonic_now();
+  Suspect& suspect = suspects_.try_emplace(path, Suspect{input, like, size, now}).first->second;
+  suspect.like = like;
+  if (suspect.size != size) {
+    suspect.size = size;
+    suspect.since = now;
+  }
+  if (now - suspect.since < nanos(config_.tail.copy_grace)) {
+    return true;
+  }
+  suspects_.erase(path);
   return false;
+}
+
+// `like` was rewritten when `offset` bytes of it were records. Copies that end before that hold nothing new.
+void Tailer::settle_suspects(SourceKey like, std::uint64_t offset) {
+  std::vector<std::pair<std::string, Suspect>> of_it;
+  std::ranges::copy_if(suspects_, std::back_inserter(of_it),
+                       [like](const auto& suspect) { return suspect.second.like == like; });
+  for (const auto& [path, suspect] : of_it) {
+    Result<File> opened = File::open(path);
+    const Result<File::Facts> facts = opened ? opened->facts() : Result<File::Facts>(fail(opened.error()));
+    const Result<std::string> head =
+        facts ? opened->read(0, kFingerprintBytesMax) : Result<std::string>(fail(facts.error()));
+    if (head && facts->size == suspect.size && facts->size <= offset && find(facts->inode) == nullptr) {
+      suspects_.erase(path);
+      follow_new(path, suspect.input, std::move(*opened), *facts, *head, facts->size);
+    }
+  }
 }
 
 void Tailer::add(std::unique_ptr<Followed> file) {
@@ -324,11 +392,12 @@ void Tailer::take_up(const FileCheckpoint& checkpoint, const std::string& path, 
     moved_.push_back(encode(checkpoint_of(*followed)));
   }
   wake(checkpoint.key);
+  index_head(*followed, followed->file.read(0, kHeadBytes).value_or(std::string()));
   add(std::move(followed));
 }
 
 void Tailer::follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
-                        const std::string& head) {
+                        const std::string& head, std::uint64_t offset) {
   if (followed_.size() >= config_.tail.files_max) {
     metrics_.files_over_limit.add();
     if (!complained_limit_) {
@@ -346,10 +415,8 @@ void Tailer::follow_new(const std::string& path, std::size_t input, File file, c
   followed->source = random_16();
   followed->known.inode = facts.inode;
   followed->known.prefix = fingerprint(head);
-  if (first_start_ && !config_.files[input].from_start) {
-    followed->known.offset = first_offset(file, facts.size);
-    followed->known.window = window_of(file, followed->known.offset).value_or(Fingerprint{});
-  }
+  followed->known.offset = offset;
+  followed->known.window = window_of(file, offset).value_or(Fingerprint{});
   followed->path = followed->first_path = path;
   followed->resource = resource_of(input, path);
   followed->input = input;
@@ -358,6 +425,7 @@ void Tailer::follow_new(const std::string& path, std::size_t input, File file, c
   followed->changed_at = monotonic_now();
   metrics_.generations.add();
   pending_.push_back(encode(checkpoint_of(*followed)));
+  index_head(*followed, head);
   add(std::move(followed));
 }
 
@@ -429,6 +497,7 @@ void Tailer::rewritten(Followed& file, std::uint64_t unread) {
   const bool named = file.named;
   drop(file.key);
   find_rest_of(old);
+  settle_suspects(old.key, old.known.offset);
   if (!followed_.contains(old.key) && unread > 0) {
     metrics_.lost_by_truncation_bytes.add(unread);
     telemetry::log_error("agent",
@@ -447,7 +516,7 @@ void Tailer::rewritten(Followed& file, std::uint64_t unread) {
     scan_due_ = true;
     return;
   }
-  follow_new(path, input, std::move(*opened), *facts, *head);
+  follow_new(path, input, std::move(*opened), *facts, *head, 0);
 }
 
 void Tailer::drop(SourceKey key) {
@@ -463,6 +532,7 @@ void Tailer::drop(SourceKey key) {
     by_inode_.erase(inode);
   }
   std::erase(ready_, key);
+  unindex_head(file);
   put_to_sleep(checkpoint_of(file));
   followed_.erase(at);
 }
