@@ -2,7 +2,8 @@
 //
 // One thread of its own. A TCP connection is read again only when its last batch was answered, so pressure
 // reaches the sender; UDP cannot wait: what does not fit is counted by the kernel and shown as a metric.
-// Does not authenticate, and TCP syslog acknowledges nothing: what a sender has in its socket is its own risk.
+// Does not authenticate, and TCP syslog acknowledges nothing: what a sender has in its socket is its own
+// risk.
 #pragma once
 
 #include <chrono>
@@ -33,7 +34,8 @@ using SyslogHandler = std::function<void(std::string request, std::uint64_t reco
 
 class SyslogListener {
  public:
-  // kInvalidArgument: the address; kUnavailable: it is in use, naming it. `registry` must outlive the listener.
+  // kInvalidArgument: the address; kUnavailable: it is in use, naming it. `registry` must outlive the
+  // listener.
   static Result<std::unique_ptr<SyslogListener>> start(SyslogListenerConfig config, SyslogHandler handler,
                                                        telemetry::Registry& registry);
   ~SyslogListener();  // stop(0)

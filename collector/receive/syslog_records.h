@@ -1,7 +1,8 @@
 // Syslog messages as one OTLP logs request. Pure.
 //
-// Resource: host.name and service.name (the app), so that one program on one host keeps its order. Attributes:
-// syslog.facility (int), syslog.procid, syslog.msgid, syslog.structured_data.<id>.<name>. Body: the text of the message.
+// Resource: host.name and service.name (the app), so that one program on one host keeps its order.
+// Attributes: syslog.facility (int), syslog.procid, syslog.msgid, syslog.structured_data.<id>.<name>. Body:
+// the text of the message.
 #pragma once
 
 #include <array>
