@@ -35,7 +35,7 @@ const rows = new Rows(byId("rows"), byId("columns"), {
     kind: "traces", q: "", filters: [{ field: "traceId", value: id, not: false }], from: widest(), to: "now", live: false,
   }),
   more: loadMore,
-  pausedChanged: (paused) => { if (!paused) takeWaiting(); },
+  atTop: takeWaiting,
 });
 const histogram = new Histogram(byId("chart"), byId("legend"), (from, to) =>
   change({ from: new Date(from).toISOString(), to: new Date(to).toISOString(), live: false }));
@@ -218,7 +218,7 @@ async function live(control) {
     if (fresh.length > 0) {
       waiting = [...fresh, ...waiting].slice(0, WAITING_MAX);
       if (rows.count() === 0) rows.setEnd("");
-      if (!rows.scrolled()) takeWaiting();
+      if (!rows.reading()) takeWaiting();
     }
     notice(fresh.length === LIVE_PAGE
       ? "More records arrive than this page can show: narrow the search to see each of them." : "", false);
@@ -350,7 +350,7 @@ byId("clear").addEventListener("click", () => {
 byId("range").addEventListener("click", () => { if (!closeRange()) openRange(); });
 byId("live").addEventListener("click", toggleLive);
 byId("refresh").addEventListener("click", search);
-byId("more-new").addEventListener("click", () => { byId("rows").scrollTop = 0; });
+byId("more-new").addEventListener("click", () => rows.toTop());
 byId("theme").addEventListener("click", () => {
   const dark = getComputedStyle(document.documentElement).colorScheme === "dark";
   setTheme(dark ? "light" : "dark");

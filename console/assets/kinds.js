@@ -41,9 +41,12 @@ const first = (source, ...paths) => {
   return "";
 };
 
-const service = (source) =>
-  first(source, "service_name", "serviceName", "resource.attributes.service.name", "attributes.log.file.name",
-    "resource.attributes.log.file.name", "attributes.log.file.path", "resource.attributes.host.name");
+// Where a record comes from: its service, else the name of its file, else its host.
+function origin(source) {
+  const service = first(source, "service_name", "serviceName", "resource.attributes.service.name");
+  const path = first(source, "log_file_path", "attributes.log.file.path", "resource.attributes.log.file.path");
+  return service || path.slice(path.lastIndexOf("/") + 1) || first(source, "host_name", "resource.attributes.host.name");
+}
 
 function metricValue(source) {
   const value = first(source, "value", "sum", "count");
@@ -58,17 +61,18 @@ export const KINDS = {
     index: "logs",
     textField: "body",
     hint: "Search logs:  timeout   severity.text:ERROR   \"connection refused\" AND NOT healthz",
-    facets: [["severity.text", "Severity"], ["service_name", "Service"], ["host_name", "Host"]],
+    facets: [["severity.text", "Severity"], ["service_name", "Service"], ["host_name", "Host"], ["log_file_path", "File"],
+      ["http_response_status_code", "HTTP status"]],
     stack: {
       field: "severity.number",
       levels: SEVERITY_LEVELS.map(({ key, name }) => ({ key, name })),
       levelOf: severityLevel,
     },
-    columns: [["level", "Level"], ["service", "Service"], ["text", "Message"]],
+    columns: [["level", "Level"], ["service", "Source"], ["text", "Message"]],
     row: (source) => ({
       level: severityLevel(valueAt(source, "severity.number")),
       levelText: first(source, "severity.text"),
-      service: service(source),
+      service: origin(source),
       text: first(source, "body", "eventName"),
     }),
     empty: [
@@ -82,7 +86,7 @@ export const KINDS = {
     one: "span", many: "spans",
     index: "traces",
     textField: "name",
-    hint: "Search spans:  checkout   serviceName:cart   status.code:2",
+    hint: "Search spans:  name:\"GET /cart\"   serviceName:checkout AND status.code:2",
     facets: [["serviceName", "Service"], ["kind", "Kind"], ["status.code", "Status", { 0: "Unset", 1: "Ok", 2: "Error" }]],
     stack: {
       field: "status.code",
@@ -93,7 +97,7 @@ export const KINDS = {
     row: (source) => ({
       level: Number(valueAt(source, "status.code")) === 2 ? "error" : "info",
       duration: duration(valueAt(source, "durationInNanos")),
-      service: service(source),
+      service: origin(source),
       text: [first(source, "name"), first(source, "status.message")].filter(Boolean).join("  "),
     }),
     empty: [["Send OpenTelemetry traces", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"]],
@@ -103,14 +107,14 @@ export const KINDS = {
     one: "point", many: "points",
     index: "metrics",
     textField: "name",
-    hint: "Search metric points:  http.server.duration   service_name:cart",
-    facets: [["name", "Metric"], ["service_name", "Service"], ["kind", "Kind"]],
+    hint: "Search metric points:  name:http.server.request.duration AND serviceName:cart",
+    facets: [["name", "Metric"], ["serviceName", "Service"], ["kind", "Kind"]],
     stack: null,
     columns: [["value", "Value"], ["service", "Service"], ["text", "Metric"]],
     row: (source) => ({
       level: "info",
       value: metricValue(source),
-      service: service(source),
+      service: origin(source),
       text: first(source, "name"),
     }),
     empty: [["Send OpenTelemetry metrics", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"]],

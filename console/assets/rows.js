@@ -47,7 +47,7 @@ const scalar = (value) => (value instanceof Long ? value.digits : value);
 const textOf = (value) => (isScalar(value) ? String(value) : JSON.stringify(value, null, 2));
 
 export class Rows {
-  // actions: {filter(field, value, not), trace(id), more(), pausedChanged(paused)}
+  // actions: {filter(field, value, not), trace(id), more(), atTop()}
   constructor(list, columns, actions) {
     this.list = list;
     this.columns = columns;
@@ -57,11 +57,18 @@ export class Rows {
     this.observer = new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting)) actions.more();
     }, { root: list, rootMargin: "600px" });
-    list.addEventListener("scroll", () => actions.pausedChanged(this.scrolled()), { passive: true });
+    list.addEventListener("scroll", () => this.#maybeTop(), { passive: true });
   }
 
-  scrolled() {
-    return this.list.scrollTop > 4;
+  // The person reads something that new rows would push away.
+  reading() {
+    return this.list.scrollTop > 4 || this.open !== null;
+  }
+
+  toTop() {
+    this.close();
+    this.list.scrollTop = 0;
+    this.#maybeTop();
   }
 
   reset(kind, clock, query) {
@@ -151,6 +158,10 @@ export class Rows {
     return true;
   }
 
+  #maybeTop() {
+    if (!this.reading()) this.actions.atTop();
+  }
+
   #following(row) {
     let next = row.nextElementSibling;
     while (next && !next.classList.contains("row")) next = next.nextElementSibling;
@@ -219,6 +230,7 @@ export class Rows {
       row.after(this.#detail(row.hit));
       this.open = row;
     }
+    this.#maybeTop();
   }
 
   #detail(hit) {

@@ -110,6 +110,12 @@ def test_live_shows_new_lines_and_waits_while_the_person_reads(page: Page, platf
     expect(row(page, "the second new line")).to_be_visible()
     expect(page.locator(".row")).to_have_count(102)
 
+    row(page, "the second new line").click()
+    platform.write("the third new line")
+    expect(page.locator("#more-new")).to_have_text("↑ 1 new line")
+    page.keyboard.press("Escape")
+    expect(page.locator(".row").first).to_contain_text("the third new line")
+
 
 def test_a_hostile_line_stays_text(page: Page, platform: Platform) -> None:
     platform.send_log(HOSTILE, (17, "<b>ERROR</b>"), "<i>service</i>", **{"<u>key</u>": HOSTILE})
