@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "core/config/config.h"
 
 namespace naru::agent {
 
@@ -74,8 +75,20 @@ struct AgentConfig {
   ShipConfig ship;
 };
 
-// Every problem that can be seen before anything starts, one sentence per line: limits that contradict each
-// other, patterns that are not absolute, and a directory of a pattern that does not exist. kInvalidArgument.
+// A problem that can be seen before anything starts.
+struct Problem {
+  std::string key;       // dotted, as in the configuration file
+  std::string sentence;  // what is wrong and what to do
+};
+// All of them: limits that contradict each other, patterns that are not absolute, and directories of patterns
+// that do not exist.
+std::vector<Problem> find_problems(const AgentConfig& config);
+// The same as one error, a line each. kInvalidArgument.
 Result<void> validate(const AgentConfig& config);
+
+void describe(config::Schema<FileInputConfig>& schema);
+void describe(config::Schema<TailConfig>& schema);
+void describe(config::Schema<JournaldConfig>& schema);
+void describe(config::Schema<ShipConfig>& schema);
 
 }  // namespace naru::agent
