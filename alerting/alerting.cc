@@ -54,13 +54,17 @@ void Alerting::stop() {
   tokens_.clear();
 }
 
+std::size_t Alerting::unpublished() const {
+  return service_ == nullptr ? 0 : service_->pending_events();
+}
+
 void Alerting::run() {
   std::uint64_t complain_again_at = 0;
   std::uint64_t give_up_at = 0;
   for (;;) {
     if (stopping_) {
       give_up_at = give_up_at == 0 ? monotonic_now() + kPublishAtStop : give_up_at;
-      if (!service_->running() || service_->published() || monotonic_now() >= give_up_at) {
+      if (!service_->running() || service_->pending_events() == 0 || monotonic_now() >= give_up_at) {
         break;
       }
     }

@@ -34,6 +34,8 @@ class Alerting {
   Result<void> start();
   // Publishes what was decided (for at most 10 s), stores positions, leaves the group. Idempotent.
   void stop();
+  // Status events that wait for the bus. Only after stop().
+  std::size_t unpublished() const;
 
  private:
   void run();

@@ -134,7 +134,7 @@ void describe(config::Schema<StatusConfig>& schema) {
 }
 
 void describe(config::Schema<AlertingConfig>& schema) {
-  schema.field("rules", &AlertingConfig::rules, "The counting rules.").max(1000);
+  schema.field("rules", &AlertingConfig::rules, "The counting rules.").max(kRulesMax);
   schema.field("counting", &AlertingConfig::counting, "How records are read and counted.");
   schema.field("status", &AlertingConfig::status, "Where status events go.");
 }

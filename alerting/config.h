@@ -59,6 +59,8 @@ struct StatusConfig {
   std::size_t pending_events_max = 10'000;
 };
 
+inline constexpr int kRulesMax = 1'000;
+
 struct AlertingConfig {
   std::vector<RuleConfig> rules;
   CountingConfig counting;

@@ -48,8 +48,8 @@ class RuleService final : private bus::RebalanceListener {
 
   // True once the statuses are restored and records are read.
   bool running() const { return consumer_ != nullptr; }
-  // No status event waits for the bus.
-  bool published() const { return pending_.empty(); }
+  // Status events that are not known to be durable on the bus.
+  std::size_t pending_events() const { return pending_.size(); }
   // Everything received before this was counted; 0 before the first reading. From any thread.
   UnixNanos caught_up_to() const { return caught_up_shown_.load(std::memory_order_relaxed); }
   // Commits what may be committed and leaves the group. Idempotent.

@@ -15,8 +15,9 @@ Result<void> load_into(const Table& table, const std::string& text, const std::s
                        const Environment& environment, void* out);
 // A file of at most 8 MiB. kNotFound, kIo, kTooLarge: the file cannot be read.
 Result<std::string> read_config_file(const std::string& path);
-std::string json_schema_of(const Table& table, const std::string& title);
-std::string reference_markdown_of(const Table& table);
+// `defaults`: an object of the table's struct.
+std::string json_schema_of(const Table& table, const std::string& title, const void* defaults);
+std::string reference_markdown_of(const Table& table, const void* defaults);
 
 template <class T>
 Result<T> load_text(const std::string& text, const std::string& name,
@@ -36,13 +37,15 @@ Result<T> load_file(const std::string& path, const Environment& environment = pr
 // JSON Schema (draft 2020-12).
 template <class T>
 std::string json_schema(const std::string& title) {
-  return json_schema_of(table_of<T>(), title);
+  const T defaults{};
+  return json_schema_of(table_of<T>(), title, &defaults);
 }
 
 // A Markdown table with one row per key: key, type with limits, default, meaning.
 template <class T>
 std::string reference_markdown() {
-  return reference_markdown_of(table_of<T>());
+  const T defaults{};
+  return reference_markdown_of(table_of<T>(), &defaults);
 }
 
 }  // namespace naru::config

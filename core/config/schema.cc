@@ -149,7 +149,7 @@ bool load_field(const Field& field, const Value& section, const std::string& sec
     }
     return !field.required;
   }
-  void* member = field.member(object);
+  void* member = const_cast<void*>(field.member(object));
   if (!field.type->load(*value, path, member, report) ||
       !within_limits(field, *value, path, member, report)) {
     return false;
@@ -174,6 +174,18 @@ std::string limits_words(const Field& field) {
   return field.limits.max ? fmt::format(", at most {}", show(*field.limits.max)) : std::string();
 }
 
+const void* member_of(const Field& field, const void* object) {
+  return object == nullptr ? nullptr : field.member(object);
+}
+
+// A section's own defaults give way to those of the section that it stands in.
+std::string default_json(const Field& field, const void* defaults) {
+  if (field.required || field.secret) {
+    return {};
+  }
+  return defaults == nullptr ? field.default_json : field.type->show(member_of(field, defaults));
+}
+
 // Text for a cell of a Markdown table.
 std::string cell(std::string_view text) {
   std::string out;
@@ -183,7 +195,7 @@ std::string cell(std::string_view text) {
   return out;
 }
 
-void append_rows(std::string& out, const Table& table, const std::string& parent) {
+void append_rows(std::string& out, const Table& table, const std::string& parent, const void* defaults) {
   for (const Field& field : table.fields) {
     const std::string key = join_path(parent, field.key);
     const std::string with_suffix = key + field.type->path_suffix();
@@ -191,10 +203,11 @@ void append_rows(std::string& out, const Table& table, const std::string& parent
     if (inside != nullptr) {
       out += fmt::format("| **`{}`** | {}{} | {} | {} |\n", with_suffix, field.type->name(),
                          limits_words(field), field.required ? "required" : "", cell(field.meaning));
-      append_rows(out, *inside, with_suffix);
+      append_rows(out, *inside, with_suffix,
+                  field.type->empty_when_absent() ? member_of(field, defaults) : nullptr);
       continue;
     }
-    std::string shown = field.default_json;
+    std::string shown = default_json(field, defaults);
     if (shown.size() >= 2 && shown.front() == '"') {
       shown = shown.substr(1, shown.size() - 2);
     }
@@ -254,7 +267,7 @@ bool StructType::load(const Value& value, const std::string& path, void* out, Re
   return ok;
 }
 
-void StructType::append_json_schema(std::string& out, const Limits&) const {
+void StructType::append_json_schema(std::string& out, const Limits&, const void* defaults) const {
   out += R"("type":"object","additionalProperties":false,"properties":{)";
   std::string required;
   bool first = true;
@@ -265,9 +278,9 @@ void StructType::append_json_schema(std::string& out, const Limits&) const {
     out += ":{\"description\":";
     append_json_string(out, field.meaning);
     out += ',';
-    field.type->append_json_schema(out, field.limits);
-    if (!field.default_json.empty()) {
-      out += ",\"default\":" + field.default_json;
+    field.type->append_json_schema(out, field.limits, member_of(field, defaults));
+    if (const std::string shown = default_json(field, defaults); !shown.empty()) {
+      out += ",\"default\":" + shown;
     }
     out += '}';
     if (field.secret) {
@@ -296,17 +309,17 @@ Result<void> load_into(const Table& table, const std::string& text, const std::s
   return {};
 }
 
-std::string json_schema_of(const Table& table, const std::string& title) {
+std::string json_schema_of(const Table& table, const std::string& title, const void* defaults) {
   std::string out = R"({"$schema":"https://json-schema.org/draft/2020-12/schema","title":)";
   append_json_string(out, title);
   out += ',';
-  StructType(table).append_json_schema(out, {});
+  StructType(table).append_json_schema(out, {}, defaults);
   return out + "}\n";
 }
 
-std::string reference_markdown_of(const Table& table) {
+std::string reference_markdown_of(const Table& table, const void* defaults) {
   std::string out = "| key | value | default | meaning |\n|---|---|---|---|\n";
-  append_rows(out, table, "");
+  append_rows(out, table, "", defaults);
   return out;
 }
 

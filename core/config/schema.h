@@ -38,11 +38,11 @@ struct Field {
   std::string key;
   std::string meaning;
   TypePtr type;
-  std::function<void*(void*)> member;  // where the field lives inside the struct
+  std::function<const void*(const void*)> member;  // where the field lives inside the struct
   Limits limits;
   bool required = false;
-  bool secret = false;  // `<key>_file` may name a file that holds the value
-  std::string default_json;
+  bool secret = false;       // `<key>_file` may name a file that holds the value
+  std::string default_json;  // of a new struct
   std::string example;
   std::vector<std::function<Result<void>(const void*)>> checks;
 };
@@ -78,10 +78,7 @@ class FieldBuilder {
   }
   // Must be given; the default is not shown.
   FieldBuilder& required() {
-    return set([](Field& field) {
-      field.required = true;
-      field.default_json.clear();
-    });
+    return set([](Field& field) { field.required = true; });
   }
   // As it would stand behind the key.
   FieldBuilder& example(std::string text) {
@@ -146,7 +143,6 @@ class Schema {
     FieldBuilder<std::string> builder =
         add(std::move(key), member, std::move(meaning), std::make_shared<StringType>(true));
     table_.fields.back().secret = true;
-    table_.fields.back().default_json.clear();
     return builder;
   }
 
@@ -159,7 +155,9 @@ class Schema {
     field.meaning = std::move(meaning);
     field.default_json = type->show(&(defaults.*member));
     field.type = std::move(type);
-    field.member = [member](void* object) -> void* { return &(static_cast<T*>(object)->*member); };
+    field.member = [member](const void* object) -> const void* {
+      return &(static_cast<const T*>(object)->*member);
+    };
     table_.fields.push_back(std::move(field));
     return FieldBuilder<M>(table_, table_.fields.size() - 1);
   }

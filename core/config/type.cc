@@ -73,7 +73,7 @@ std::string BoolType::show(const void* value) const {
   return *static_cast<const bool*>(value) ? "true" : "false";
 }
 
-void BoolType::append_json_schema(std::string& out, const Limits&) const {
+void BoolType::append_json_schema(std::string& out, const Limits&, const void*) const {
   out += fmt::format(R"("anyOf":[{{"type":"boolean"}},{}])", kPlaceholderSchema);
 }
 
@@ -90,7 +90,7 @@ std::string StringType::show(const void* value) const {
   return text.empty() ? std::string() : json_string(text);
 }
 
-void StringType::append_json_schema(std::string& out, const Limits& limits) const {
+void StringType::append_json_schema(std::string& out, const Limits& limits, const void*) const {
   out += R"("type":"string")";
   append_bounds(out, "minLength", "maxLength", limits);
 }
@@ -170,14 +170,14 @@ bool expect_map(const Value& value, const std::string& path, Report& report) {
 
 void append_list_schema(std::string& out, const Type& item, const Limits& limits) {
   out += R"("type":"array","items":{)";
-  item.append_json_schema(out, {});
+  item.append_json_schema(out, {}, nullptr);
   out += '}';
   append_bounds(out, "minItems", "maxItems", limits);
 }
 
 void append_map_schema(std::string& out, const Type& item) {
   out += R"("type":"object","additionalProperties":{)";
-  item.append_json_schema(out, {});
+  item.append_json_schema(out, {}, nullptr);
   out += '}';
 }
 

@@ -41,7 +41,8 @@ class Type {
   virtual std::string show(const void* value) const = 0;
   // For the reference page: "duration", "list of text".
   virtual std::string name() const = 0;
-  virtual void append_json_schema(std::string& out, const Limits& limits) const = 0;
+  // `defaults`: an object of this type with the defaults to tell, or nullptr for those of a new one.
+  virtual void append_json_schema(std::string& out, const Limits& limits, const void* defaults) const = 0;
   // What Limits apply to; nullopt when they do not apply.
   virtual std::optional<double> magnitude(const void*) const { return std::nullopt; }
   virtual std::string show_magnitude(double magnitude) const;
@@ -70,7 +71,7 @@ class BoolType final : public ScalarType {
  public:
   std::string show(const void* value) const override;
   std::string name() const override { return "true or false"; }
-  void append_json_schema(std::string& out, const Limits& limits) const override;
+  void append_json_schema(std::string& out, const Limits& limits, const void*) const override;
 
  protected:
   Result<void> parse(const std::string& text, void* out) const override;
@@ -81,7 +82,7 @@ class StringType final : public ScalarType {
   explicit StringType(bool secret = false) : secret_(secret) {}
   std::string show(const void* value) const override;
   std::string name() const override { return secret_ ? "secret text" : "text"; }
-  void append_json_schema(std::string& out, const Limits& limits) const override;
+  void append_json_schema(std::string& out, const Limits& limits, const void*) const override;
   std::optional<double> magnitude(const void* value) const override;
   std::string show_magnitude(double magnitude) const override;
 
@@ -104,7 +105,7 @@ class NumberType final : public ScalarType {
     return show_magnitude_of(*static_cast<const N*>(value));
   }
   std::string name() const override { return std::integral<N> ? "whole number" : "number"; }
-  void append_json_schema(std::string& out, const Limits& limits) const override {
+  void append_json_schema(std::string& out, const Limits& limits, const void*) const override {
     append_number_schema(out, std::integral<N> ? "integer" : "number", limits);
   }
   std::optional<double> magnitude(const void* value) const override {
@@ -145,7 +146,9 @@ class DurationType final : public ScalarType {
     return '"' + format_duration(*static_cast<const D*>(value)) + '"';
   }
   std::string name() const override { return "duration"; }
-  void append_json_schema(std::string& out, const Limits&) const override { append_text_schema(out, "5s"); }
+  void append_json_schema(std::string& out, const Limits&, const void*) const override {
+    append_text_schema(out, "5s");
+  }
   std::optional<double> magnitude(const void* value) const override {
     return std::chrono::duration<double>(*static_cast<const D*>(value)).count();
   }
@@ -178,7 +181,7 @@ class BytesType final : public ScalarType {
     return '"' + format_bytes(*static_cast<const N*>(value)) + '"';
   }
   std::string name() const override { return "size"; }
-  void append_json_schema(std::string& out, const Limits&) const override {
+  void append_json_schema(std::string& out, const Limits&, const void*) const override {
     append_text_schema(out, "64MiB");
   }
   std::optional<double> magnitude(const void* value) const override {
@@ -224,7 +227,7 @@ class ChoiceType final : public ScalarType {
     return {};
   }
   std::string name() const override { return list_words(words()); }
-  void append_json_schema(std::string& out, const Limits&) const override {
+  void append_json_schema(std::string& out, const Limits&, const void*) const override {
     append_choice_schema(out, words());
   }
 
@@ -258,7 +261,7 @@ class StructType final : public Type {
   bool load(const Value& value, const std::string& path, void* out, Report& report) const override;
   std::string show(const void*) const override { return {}; }
   std::string name() const override { return "section"; }
-  void append_json_schema(std::string& out, const Limits& limits) const override;
+  void append_json_schema(std::string& out, const Limits& limits, const void* defaults) const override;
   bool empty_when_absent() const override { return true; }
   const Table* table() const override { return &table_; }
 
@@ -301,7 +304,7 @@ class ListType final : public Type {
     return text + "]";
   }
   std::string name() const override { return "list of " + item_->name(); }
-  void append_json_schema(std::string& out, const Limits& limits) const override {
+  void append_json_schema(std::string& out, const Limits& limits, const void*) const override {
     append_list_schema(out, *item_, limits);
   }
   std::optional<double> magnitude(const void* value) const override {
@@ -340,7 +343,9 @@ class MapType final : public Type {
     return text + "}";
   }
   std::string name() const override { return "map to " + item_->name(); }
-  void append_json_schema(std::string& out, const Limits&) const override { append_map_schema(out, *item_); }
+  void append_json_schema(std::string& out, const Limits&, const void*) const override {
+    append_map_schema(out, *item_);
+  }
   std::optional<double> magnitude(const void* value) const override {
     return static_cast<double>(static_cast<const std::map<std::string, X>*>(value)->size());
   }
@@ -369,8 +374,8 @@ class OptionalType final : public Type {
     return optional ? item_->show(&*optional) : std::string();
   }
   std::string name() const override { return item_->name(); }
-  void append_json_schema(std::string& out, const Limits& limits) const override {
-    item_->append_json_schema(out, limits);
+  void append_json_schema(std::string& out, const Limits& limits, const void*) const override {
+    item_->append_json_schema(out, limits, nullptr);
   }
   std::optional<double> magnitude(const void* value) const override {
     const auto& optional = *static_cast<const std::optional<X>*>(value);

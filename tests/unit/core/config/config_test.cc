@@ -334,6 +334,19 @@ TEST(JsonSchema, IsJsonAndKnowsEveryKey) {
   EXPECT_EQ(at("/properties/tags/default"), "[\"a\"]");
 }
 
+TEST(ReferencePage, ShowsTheDefaultsThatTheOuterSectionGives) {
+  struct Outer {
+    example::Auth auth{.user = "naru", .password = "never shown"};
+  };
+  Table table;
+  Schema<Outer>(table).field("auth", &Outer::auth, "Credentials.");
+  const Outer defaults;
+  const std::string page = reference_markdown_of(table, &defaults);
+  EXPECT_THAT(page, HasSubstr("| `auth.user` | text | `naru` | User name. |\n"));
+  EXPECT_THAT(page, Not(HasSubstr("never shown")));
+  EXPECT_THAT(json_schema_of(table, "t", &defaults), HasSubstr(R"("type":"string","default":"naru")"));
+}
+
 TEST(ReferencePage, HasARowForEveryKey) {
   const std::string page = reference_markdown<Config>();
   EXPECT_THAT(page, HasSubstr("| `threads` | whole number, 1 to 64 | `2` | Workers. |\n"));
