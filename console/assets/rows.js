@@ -53,6 +53,7 @@ export class Rows {
     this.columns = columns;
     this.actions = actions;
     this.seen = new Map();  // id -> row
+    this.open = null;       // the row whose fields are shown
     this.end = h("div", { class: "end" });
     this.observer = new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting)) actions.more();

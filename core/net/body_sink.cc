@@ -122,8 +122,9 @@ bool BodySink::set_encoding(std::string_view content_encoding) {
   return false;
 }
 
-void BodySink::expect(std::size_t size) {
-  resize_unset(body_, size);
+void BodySink::expect(std::size_t size, std::size_t allocated) {
+  expected_ = size;
+  resize_unset(body_, std::min(size, allocated));
 }
 
 bool BodySink::filled(std::size_t bytes) {
@@ -132,6 +133,9 @@ bool BodySink::filled(std::size_t bytes) {
     return set_fault(Fault::kOverloaded);
   }
   charged_ += bytes;
+  if (filled_ == body_.size() && filled_ < expected_) {
+    resize_unset(body_, std::min(expected_, 2 * body_.size()));
+  }
   return true;
 }
 

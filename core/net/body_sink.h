@@ -50,12 +50,14 @@ class BodySink {
   bool finish();
   Fault fault() const { return fault_; }
 
-  // For bodies without encoding whose size is known: writes go straight into the string.
-  // Precondition: identity() and `size` <= bytes_max. window() is what is still to be filled, filled(n) says
-  // that its first n bytes are now there; false: the budget is used up.
-  void expect(std::size_t size);
+  // For bodies without encoding whose size is known: writes go straight into the string, of which at first
+  // `allocated` bytes exist, because a peer may announce much and send little.
+  // Precondition: identity() and `size` <= bytes_max. window() is where the next bytes go, filled(n) says
+  // that its first n bytes are now there; false: the budget is used up. Complete when remaining() is 0.
+  void expect(std::size_t size, std::size_t allocated);
   char* window() { return body_.data() + filled_; }
   std::size_t window_size() const { return body_.size() - filled_; }
+  std::size_t remaining() const { return expected_ - filled_; }
   bool filled(std::size_t bytes);
 
   std::string take() { return std::move(body_); }
@@ -71,6 +73,7 @@ class BodySink {
   const std::size_t bytes_max_;
   ByteBudget& budget_;
   std::size_t charged_ = 0;
+  std::size_t expected_ = 0;
   std::size_t filled_ = 0;  // bytes of body_ that are valid while decoding or expecting
   std::string body_;
   std::unique_ptr<Decoder> decoder_;

@@ -309,7 +309,7 @@ class GrpcServer::Impl::Call final : public grpc::ServerGenericBidiReactor {
     if (gzip) {
       sink.set_encoding("gzip");
     } else {
-      sink.expect(size);  // gRPC has refused what is over the limit
+      sink.expect(size, size);  // gRPC has refused what is over the limit
     }
     for (const grpc::Slice& slice : slices) {
       const auto* bytes = reinterpret_cast<const char*>(slice.begin());

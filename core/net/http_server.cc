@@ -45,8 +45,9 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kUse = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kHeaderReadBytes = 16u << 10;
 constexpr std::size_t kBodyReadBytes = 64u << 10;
-constexpr std::size_t kProgressBytes = 64u << 10;  // must move within idle_timeout
-constexpr std::size_t kRefusalsMax = 64;           // connections over the limit that still hear why
+constexpr std::size_t kBodyAllocatedBytes = 4u << 20;  // at the word of a header alone
+constexpr std::size_t kProgressBytes = 64u << 10;      // must move within idle_timeout
+constexpr std::size_t kRefusalsMax = 64;               // connections over the limit that still hear why
 constexpr std::chrono::milliseconds kLingerTime{2'000};
 
 // One connection's bytes, with or without TLS, and what the sweep needs to know of it. Lives on its loop's
@@ -637,14 +638,16 @@ struct HttpServer::Impl {
       }
     };
     if (length.has_value() && sink.identity()) {
-      sink.expect(static_cast<std::size_t>(*length));
-      const std::size_t here = std::min(buffer.size(), sink.window_size());
-      std::memcpy(sink.window(), buffer.data().data(), here);
-      buffer.consume(here);
-      if (!sink.filled(here)) {
-        co_return body_overloaded();
+      sink.expect(static_cast<std::size_t>(*length), kBodyAllocatedBytes);
+      while (buffer.size() > 0 && sink.remaining() > 0) {
+        const std::size_t here = std::min(buffer.size(), sink.window_size());
+        std::memcpy(sink.window(), buffer.data().data(), here);
+        buffer.consume(here);
+        if (!sink.filled(here)) {
+          co_return body_overloaded();
+        }
       }
-      while (sink.window_size() > 0) {
+      while (sink.remaining() > 0) {
         const auto [error, bytes] =
             co_await connection.read_some(asio::buffer(sink.window(), sink.window_size()));
         if (error) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "tests/unit/core/net/test_bytes.h"
 
 namespace naru::net {
@@ -91,6 +93,24 @@ TEST(BodySink, RefusesDamagedCutAndForeignStreams) {
       EXPECT_EQ(sink.fault(), BodySink::Fault::kMalformed);
     }
   }
+}
+
+TEST(BodySink, AllocatesAnAnnouncedBodyOnlyAsItArrives) {
+  const std::string text = sample_text(100'000);
+  ByteBudget budget(1 << 20);
+  BodySink sink(1 << 20, budget);
+  sink.expect(text.size(), 1000);
+  EXPECT_EQ(sink.window_size(), 1000u);
+  std::size_t at = 0;
+  while (sink.remaining() > 0) {
+    const std::size_t step = std::min<std::size_t>(sink.window_size(), 777);
+    ASSERT_GT(step, 0u);
+    ASSERT_LE(sink.window_size(), std::max<std::size_t>(1000, at));
+    std::memcpy(sink.window(), text.data() + at, step);
+    at += step;
+    ASSERT_TRUE(sink.filled(step));
+  }
+  EXPECT_EQ(sink.take(), text);
 }
 
 TEST(BodySink, StopsWhenTheBudgetOfAllRequestsIsUsedUp) {
