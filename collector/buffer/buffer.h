@@ -1,0 +1,109 @@
+// From an identified request to durable: produces it to the bus, or spills it, and answers then.
+//
+// A request is answered with success only when all of its records were acknowledged by the bus, or (clients
+// only) when the whole request is on disk. No call blocks; answers come on threads of the bus or of the
+// spill. Thread-safe.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "collector/buffer/spill.h"
+#include "collector/config.h"
+#include "core/bus/bus.h"
+#include "core/flow/circuit_breaker.h"
+#include "core/telemetry/health.h"
+#include "core/telemetry/ledger.h"
+#include "core/telemetry/metrics.h"
+
+namespace naru::collector {
+
+class Buffer {
+ public:
+  struct Submission {
+    otlp::Signal signal = otlp::Signal::kLogs;
+    Role role = Role::kClient;
+    UnixMillis received_ms = 0;
+    std::uint64_t records = 0;
+    std::string request;  // identified
+  };
+  // kInvalidArgument, kTooLarge: the request's own fault. Anything else: not durable, send again.
+  using Completion = std::move_only_function<void(Result<void>)>;
+
+  // All arguments must outlive this.
+  Buffer(const CollectorConfig& config, bus::Bus& bus, telemetry::Registry& registry,
+         telemetry::Health& health, spool::FileSystem& files);
+  ~Buffer();
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  // Opens the producer and the spill. A bus that is away is no error. Errors of Spill::open().
+  Result<void> start();
+  void submit(Submission submission, Completion done);
+  // Waits at most `drain` for answers, then ends the threads. What is left is answered kCancelled.
+  void stop(std::chrono::milliseconds drain);
+
+  struct Progress {
+    std::uint64_t requests_in_flight = 0;
+    std::uint64_t spilled_requests = 0;
+    std::uint64_t records_delivered = 0;
+  };
+  Progress progress() const;
+
+ private:
+  struct Request;
+  using RequestPtr = std::shared_ptr<Request>;
+
+  bool bus_open();
+  void report_bus(const Result<void>& outcome);
+  void produce(const RequestPtr& request, std::vector<bus::OutRecord> records);
+  void settle(const RequestPtr& request, const Result<bus::Position>& outcome);
+  void finish(const RequestPtr& request);
+  bool may_spill(const Request& request) const;
+  void spill(const RequestPtr& request);
+  void answer(const RequestPtr& request, Result<void> outcome);
+  Result<std::vector<bus::OutRecord>> to_records(otlp::Signal signal, UnixMillis received_ms,
+                                                 std::string request, std::uint64_t records);
+  Result<void> deliver_spilled(std::span<const SpilledRequest> requests, const std::atomic<bool>& stop);
+  void housekeeping();
+  void look_up_partitions();
+  void spill_waiting();
+  std::optional<double> oldest_age() const;
+  telemetry::StageLedger& ledger(otlp::Signal signal) { return ledgers_[static_cast<std::size_t>(signal)]; }
+
+  const CollectorConfig& config_;
+  bus::Bus& bus_;
+  telemetry::Registry& registry_;
+  telemetry::Health& health_;
+  spool::FileSystem& files_;
+  std::vector<telemetry::StageLedger> ledgers_;  // by signal
+  telemetry::Counter spilled_, cut_records_, refused_;
+  std::atomic<std::uint64_t> delivered_{0};
+
+  std::array<std::atomic<std::int32_t>, otlp::kSignals.size()> partitions_{};  // 0: unknown
+  mutable std::mutex bus_mutex_;
+  flow::CircuitBreaker breaker_;
+  std::string bus_reason_;  // why it counts as down
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::list<RequestPtr> in_flight_;  // oldest first
+  bool stop_ = false;
+  bool looked_up_ = false;
+
+  std::vector<std::shared_ptr<void>> tokens_;
+  std::unique_ptr<Spill> spill_;
+  std::thread thread_;
+  std::unique_ptr<bus::Producer> producer_;
+};
+
+}  // namespace naru::collector

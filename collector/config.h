@@ -1,0 +1,74 @@
+// Settings of the collector, with their limits. Listeners of the program stand in program_config.h.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/config/config.h"
+#include "core/otlp/otlp.h"
+
+namespace naru::collector {
+
+// What a peer may do. Agents keep their record identities and wait while the bus is away; clients get
+// identities from the collector and are spilled.
+enum class Role : std::uint8_t { kAgent, kClient };
+
+struct TokenConfig {
+  std::string token;
+  Role role = Role::kClient;
+};
+struct BasicConfig {
+  std::string user;
+  std::string password;
+  Role role = Role::kClient;
+};
+struct CertificateConfig {
+  std::string identity;  // subject alternative name or common name; "*": every verified certificate
+  Role role = Role::kAgent;
+};
+
+// Nothing listed: no authentication; then loopback peers are agents and all others clients.
+struct AuthenticationConfig {
+  std::vector<TokenConfig> tokens;
+  std::vector<BasicConfig> basic;
+  std::vector<CertificateConfig> certificates;
+  bool configured() const { return !tokens.empty() || !basic.empty() || !certificates.empty(); }
+};
+
+struct TopicsConfig {
+  std::string logs = "otlp_logs";
+  std::string metrics = "otlp_metrics";
+  std::string traces = "otlp_spans";
+  const std::string& of(otlp::Signal signal) const;
+};
+
+struct SpillConfig {
+  std::string directory;                        // empty: no spill, clients wait like agents
+  std::uint64_t bytes_max = 4ULL << 30;         // over it clients are asked to wait
+  std::chrono::milliseconds after{3'000};       // how long a client's request may wait for the bus before
+  std::chrono::milliseconds retry_max{10'000};  // longest pause between attempts to drain
+};
+
+struct CollectorConfig {
+  TopicsConfig topics;
+  AuthenticationConfig authentication;
+  SpillConfig spill;
+  std::size_t bytes_in_flight_max = 128u << 20;   // of requests not yet answered; over it 503
+  std::size_t value_bytes_max = 900'000;          // contracts.md 3
+  std::chrono::milliseconds retry_after{1'000};   // told to senders that have to wait
+  std::chrono::milliseconds stall_limit{60'000};  // /readyz turns red when a request waits longer
+};
+
+void describe(config::Schema<TokenConfig>& schema);
+void describe(config::Schema<BasicConfig>& schema);
+void describe(config::Schema<CertificateConfig>& schema);
+void describe(config::Schema<AuthenticationConfig>& schema);
+void describe(config::Schema<TopicsConfig>& schema);
+void describe(config::Schema<SpillConfig>& schema);
+void describe(config::Schema<CollectorConfig>& schema);
+
+}  // namespace naru::collector
