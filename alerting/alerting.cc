@@ -28,6 +28,7 @@ Alerting::~Alerting() {
 Result<void> Alerting::start() {
   NARU_CHECK(service_ == nullptr, "started once");
   NARU_TRY(service_, RuleService::make(config_, bus_, registry_, health_));
+  health_.set_dependency("bus", false, "has not answered yet");
   const auto lag = [service = service_.get(), started = wall_now()] {
     const UnixNanos read_to = std::max(service->caught_up_to(), started);
     const UnixNanos now = wall_now();
@@ -76,7 +77,7 @@ void Alerting::run() {
     health_.set_dependency("bus", false, stepped.error().message());
     if (const std::uint64_t now = monotonic_now(); now >= complain_again_at) {
       complain_again_at = now + kComplainEvery;
-      telemetry::log_warn("alerting", "the bus does not answer, trying on: {}", stepped.error().message());
+      telemetry::log_warn("alerting", "the bus cannot be used now, trying on: {}", stepped.error().message());
     }
     pause_after_error();
   }

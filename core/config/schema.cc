@@ -145,7 +145,7 @@ bool load_field(const Field& field, const Value& section, const std::string& sec
       report.add(section.place, path,
                  field.example.empty()
                      ? fmt::format("is missing; add it ({})", field.type->name())
-                     : fmt::format("is missing; add it, such as \"{}: {}\"", field.key, field.example));
+                     : fmt::format("is missing; add it, such as `{}: {}`", field.key, field.example));
     }
     return !field.required;
   }

@@ -61,8 +61,8 @@ rules:
       "a.yaml:6:24: rules[0].caution_more_than: is 100, so CAUTION would not come before CRITICAL; make it "
       "lower than more_than (100)\n"
       "a.yaml:7:13: rules[0].window: is 2h; it must be at most 1h\n"
-      "a.yaml:8:5: rules[1].target: is missing; add it, such as \"target: "
-      "\"service.{resource.service.name}\"\"\n"
+      "a.yaml:8:5: rules[1].target: is missing; add it, such as `target: "
+      "\"service.{resource.service.name}\"`\n"
       "a.yaml:9:12: rules[1].match: has no condition, so it would count every record; give at least one");
 }
 

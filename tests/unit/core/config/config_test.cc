@@ -183,7 +183,7 @@ auth: [x]
       "c.yaml:5:9: buffer: \"64mb\" has the unknown unit \"mb\"; write a size, such as 512KiB or 64MiB\n"
       "c.yaml:6:7: fast: \"yes\" is neither true nor false; write one of them\n"
       "c.yaml:7:8: codec: \"gzip\" is not known here; write \"none\" or \"zstd\"\n"
-      "c.yaml:9:5: brokers[0].name: is missing; add it, such as \"name: kafka-1\"\n"
+      "c.yaml:9:5: brokers[0].name: is missing; add it, such as `name: kafka-1`\n"
       "c.yaml:9:11: brokers[0].port: \"70000\" does not fit; write a number from 0 to 65535\n"
       "c.yaml:10:8: limit: \"100ms\" is too fine; write a multiple of 1s\n"
       "c.yaml:11:8: ratio: \"half\" is no number; write one, such as 10\n"
