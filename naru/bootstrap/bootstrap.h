@@ -1,0 +1,23 @@
+// `naru bootstrap`: shows or applies what OpenSearch and Kafka need before the first record.
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace naru {
+
+struct BootstrapOptions {
+  std::string config;     // the prepper's configuration: its clusters are the ones to prepare
+  std::string templates;  // directory of index templates; empty: those of the program
+  bool apply = false;
+};
+void add_flags(CLI::App& app, BootstrapOptions& options);
+
+// Without --apply prints the difference only. 0: done (or nothing to do), 1: a cluster is away or refuses, 2:
+// usage.
+int run_bootstrap(const BootstrapOptions& options);
+
+}  // namespace naru

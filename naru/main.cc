@@ -1,0 +1,44 @@
+// naru: the whole platform in one process, and the operator's verbs.
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "core/program/service.h"
+#include "core/program/stop_signals.h"
+#include "naru/bootstrap/bootstrap.h"
+#include "naru/check/check.h"
+#include "naru/up/up.h"
+
+int main(int argc, char** argv) {
+  using namespace naru;
+  const program::StopSignals signals;
+  CLI::App app("Carries logs, metrics and traces to a searchable store, and loses none.", "naru");
+  app.require_subcommand(1);
+
+  UpOptions up;
+  CLI::App* up_verb =
+      app.add_subcommand("up", "agent, collector, bus, prepper, store and console in one process");
+  add_flags(*up_verb, up);
+
+  CheckOptions check;
+  CLI::App* check_verb = app.add_subcommand("check", "validate configuration files, every error in one pass");
+  add_flags(*check_verb, check);
+
+  BootstrapOptions bootstrap;
+  CLI::App* bootstrap_verb =
+      app.add_subcommand("bootstrap", "install index templates, cluster settings and Kafka topics");
+  add_flags(*bootstrap_verb, bootstrap);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? program::kExitDone : program::kExitUsage;
+  }
+  if (*up_verb) {
+    return run_up(up, signals);
+  }
+  if (*check_verb) {
+    return run_check(check);
+  }
+  return run_bootstrap(bootstrap);
+}
