@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <map>
 #include <utility>
 
 #include "core/base/bytes.h"
@@ -53,52 +55,53 @@ struct SegmentLog::Segment {
   }
 };
 
-// Keeps a few large read buffers, because fresh pages cost more than the copy into them. Thread-safe; a
-// buffer may come back after the log is gone.
-class SegmentLog::BufferPool : public std::enable_shared_from_this<BufferPool> {
+// Keeps a few large read buffers of this process, because fresh pages cost more than the copy into them.
+// Thread-safe; a buffer may come back after its log is gone.
+class SegmentLog::BufferPool {
  public:
-  std::shared_ptr<char[]> take(std::size_t size) {
-    if (size < kPooledMin) {
+  static std::shared_ptr<char[]> take(std::size_t size) {
+    if (size < kPooledMin || size > kPooledMax) {
       return std::make_shared_for_overwrite<char[]>(size);
     }
-    std::unique_ptr<Buffer> buffer;
+    const std::size_t capacity = std::bit_ceil(size);
+    const std::shared_ptr<BufferPool>& pool = instance();
+    std::unique_ptr<char[]> buffer;
     {
-      const std::lock_guard lock(mutex_);
-      const auto fit = std::ranges::find_if(free_, [&](const auto& b) { return b->capacity >= size; });
-      if (fit != free_.end()) {
-        buffer = std::move(*fit);
-        free_.erase(fit);
+      const std::lock_guard lock(pool->mutex_);
+      if (const auto at = pool->free_.find(capacity); at != pool->free_.end()) {
+        buffer = std::move(at->second);
+        pool->free_.erase(at);
+        pool->free_bytes_ -= capacity;
       }
     }
     if (!buffer) {
-      buffer = std::make_unique<Buffer>();
-      buffer->bytes = std::make_unique_for_overwrite<char[]>(size);
-      buffer->capacity = size;
+      buffer = std::make_unique_for_overwrite<char[]>(capacity);
     }
-    char* bytes = buffer->bytes.get();
-    return {bytes, [pool = shared_from_this(), owned = buffer.release()](char*) {
-              pool->give_back(std::unique_ptr<Buffer>(owned));
-            }};
+    return {buffer.release(),
+            [pool, capacity](char* bytes) { pool->give_back(std::unique_ptr<char[]>(bytes), capacity); }};
   }
 
  private:
   static constexpr std::size_t kPooledMin = 256u << 10;
   static constexpr std::size_t kPooledMax = 8u << 20;
-  static constexpr std::size_t kFreeMax = 2;
-  struct Buffer {
-    std::unique_ptr<char[]> bytes;
-    std::size_t capacity = 0;
-  };
+  static constexpr std::size_t kFreeBytesMax = 16u << 20;
 
-  void give_back(std::unique_ptr<Buffer> buffer) {
+  static const std::shared_ptr<BufferPool>& instance() {
+    static const auto pool = std::make_shared<BufferPool>();
+    return pool;
+  }
+
+  void give_back(std::unique_ptr<char[]> buffer, std::size_t capacity) {
     const std::lock_guard lock(mutex_);
-    if (free_.size() < kFreeMax && buffer->capacity <= kPooledMax) {
-      free_.push_back(std::move(buffer));
+    if (free_bytes_ + capacity <= kFreeBytesMax) {
+      free_.emplace(capacity, std::move(buffer));
+      free_bytes_ += capacity;
     }
   }
 
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Buffer>> free_;
+  std::multimap<std::size_t, std::unique_ptr<char[]>> free_;  // by capacity
+  std::size_t free_bytes_ = 0;
 };
 
 Result<void> validate(const SegmentLogConfig& config) {
@@ -123,7 +126,7 @@ std::uint32_t payload_crc(std::string_view head, std::string_view body) {
 }
 
 SegmentLog::SegmentLog(FileSystem& files, SegmentLogConfig config)
-    : files_(files), config_(std::move(config)), pool_(std::make_shared<BufferPool>()) {}
+    : files_(files), config_(std::move(config)) {}
 
 SegmentLog::~SegmentLog() = default;
 
@@ -652,7 +655,7 @@ Result<ReadBatch> LogReader::read(std::size_t bytes_max) {
       continue;
     }
     const std::size_t size = std::min<std::uint64_t>(size_wanted, window.limit - position_);
-    auto buffer = log_.pool_->take(size);
+    auto buffer = SegmentLog::BufferPool::take(size);
     NARU_TRY(const std::size_t got, file_->read_at(position_, buffer.get(), size));
     const bool is_end = got < size || position_ + got == window.limit;
     FrameScanner scanner({.tag = log_.tag_,

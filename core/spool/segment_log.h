@@ -128,7 +128,6 @@ class SegmentLog {
   LogId log_id_{};
   std::uint32_t tag_ = 0;
   std::unique_ptr<DirectoryLock> lock_;
-  std::shared_ptr<BufferPool> pool_;
   std::uint64_t torn_bytes_ = 0;
 
   // The writer's own.

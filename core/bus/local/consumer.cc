@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "core/base/clock.h"
 #include "core/bus/local/record_codec.h"
@@ -69,14 +70,20 @@ Result<void> LocalConsumer::poll(std::vector<InRecord>& out, std::size_t records
   const auto deadline = std::chrono::steady_clock::now() + wait;
   const std::size_t before = out.size();
   for (;;) {
+    // An error waits for a poll of its own, so that no record is returned beside it.
+    if (read_error_) {
+      return fail(*std::exchange(read_error_, std::nullopt));
+    }
     const std::uint64_t seen = signal_->sequence();  // before looking, or news between would be slept over
     NARU_TRY_VOID(follow_group());
-    NARU_TRY_VOID(take(out, before + records_max));
+    take(out, before + records_max);
     const auto now = std::chrono::steady_clock::now();
-    if (out.size() > before || now >= deadline || records_max == 0) {
+    if (out.size() > before || (now >= deadline && !read_error_)) {
       return {};
     }
-    signal_->wait(seen, std::min(deadline, now + kGroupCheck));
+    if (!read_error_) {
+      signal_->wait(seen, std::min(deadline, now + kGroupCheck));
+    }
   }
 }
 
@@ -151,13 +158,13 @@ void LocalConsumer::revoke(const std::vector<TopicPartition>& partitions, bool l
 }
 
 // Appends until `out` has `size_max` records or no partition has more; partitions take turns.
-Result<void> LocalConsumer::take(std::vector<InRecord>& out, std::size_t size_max) {
+void LocalConsumer::take(std::vector<InRecord>& out, std::size_t size_max) {
   std::vector<std::pair<const TopicPartition, Fetch>*> order;
   for (auto& fetch : fetches_) {
     order.push_back(&fetch);
   }
   if (order.empty()) {
-    return {};
+    return;
   }
   std::ranges::rotate(order, order.begin() + static_cast<std::ptrdiff_t>(turn_++ % order.size()));
   for (auto* entry : order) {
@@ -169,7 +176,10 @@ Result<void> LocalConsumer::take(std::vector<InRecord>& out, std::size_t size_ma
       continue;
     }
     if (fetch.next == fetch.buffered.size()) {
-      NARU_TRY_VOID(fill(where, fetch));
+      if (auto filled = fill(where, fetch); !filled) {
+        // The other partitions go on.
+        read_error_ = filled.error().with_context(fmt::format("{}/{}", where.topic, where.partition));
+      }
     }
     const std::size_t count = std::min(size_max - out.size(), fetch.buffered.size() - fetch.next);
     const auto begin = fetch.buffered.begin() + static_cast<std::ptrdiff_t>(fetch.next);
@@ -182,7 +192,6 @@ Result<void> LocalConsumer::take(std::vector<InRecord>& out, std::size_t size_ma
       fetch.position = static_cast<std::uint64_t>(fetch.buffered[fetch.next].offset);
     }
   }
-  return {};
 }
 
 Result<void> LocalConsumer::fill(const TopicPartition& where, Fetch& fetch) {

@@ -51,7 +51,7 @@ class LocalConsumer final : public Consumer {
   Result<void> follow_group();
   Result<void> assign(const std::vector<TopicPartition>& partitions);
   void revoke(const std::vector<TopicPartition>& partitions, bool lost);
-  Result<void> take(std::vector<InRecord>& out, std::size_t records_max);
+  void take(std::vector<InRecord>& out, std::size_t size_max);
   Result<void> fill(const TopicPartition& where, Fetch& fetch);
   void decode(const TopicPartition& where, const spool::ReadBatch& batch, Fetch& fetch);
   Result<Fetch*> assigned(const TopicPartition& partition);
@@ -63,7 +63,8 @@ class LocalConsumer final : public Consumer {
   std::shared_ptr<Group> group_;
   std::optional<GroupCoordinator::MemberId> member_;  // empty once closed
   std::map<TopicPartition, Fetch> fetches_;
-  std::size_t turn_ = 0;  // which partition begins the next round
+  std::optional<Error> read_error_;  // of one partition; the next poll() returns it
+  std::size_t turn_ = 0;             // which partition begins the next round
 };
 
 }  // namespace naru::bus::local

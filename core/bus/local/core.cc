@@ -203,15 +203,21 @@ void Core::count_lost(const std::string& topic, std::int32_t partition, std::uin
   telemetry::log_error(kLogName, "{}/{}: {} records lost, {} bytes damaged: {}", topic, partition, records,
                        bytes, reason);
   if (config_.metrics != nullptr) {
-    config_.metrics
-        ->counter("naru_bus_lost_records_total",
-                  "Records that were deleted or damaged before they were read.", {{"topic", topic}})
-        .add(records);
-    config_.metrics
-        ->counter("naru_bus_damaged_bytes_total", "Bytes of the bus's files that failed their checksums.",
-                  {{"topic", topic}})
-        .add(bytes);
+    lost_records(topic).add(records);
+    damaged_bytes(topic).add(bytes);
   }
+}
+
+telemetry::Counter Core::lost_records(const std::string& topic) {
+  return config_.metrics->counter("naru_bus_lost_records_total",
+                                  "Records that were deleted or damaged before they were read.",
+                                  {{"topic", topic}});
+}
+
+telemetry::Counter Core::damaged_bytes(const std::string& topic) {
+  return config_.metrics->counter("naru_bus_damaged_bytes_total",
+                                  "Bytes of the bus's files that failed their checksums.",
+                                  {{"topic", topic}});
 }
 
 void Core::publish_metrics(const std::shared_ptr<Topic>& topic) {
@@ -238,10 +244,10 @@ void Core::publish_metrics(const std::shared_ptr<Topic>& topic) {
         [](GroupCommitLog& log) { return log.log().stats().bytes; });
   gauge("naru_bus_pending_bytes", "Bytes that wait to be written and synced.",
         [](GroupCommitLog& log) { return log.stats().pending_bytes; });
-  gauge("naru_bus_failed_groups", "Groups of records that the disk refused since the start.",
-        [](GroupCommitLog& log) { return log.stats().failed_groups; });
-  gauge("naru_bus_commit_seconds", "Time spent in write and fsync since the start.",
-        [](GroupCommitLog& log) { return static_cast<double>(log.stats().commit_nanos) / 1e9; });
+  gauge("naru_bus_refusing_partitions", "Partitions whose disk refuses records now.",
+        [](GroupCommitLog& log) { return log.failure() ? 1 : 0; });
+  lost_records(topic->name).add(0);  // shown from the start
+  damaged_bytes(topic->name).add(0);
 }
 
 void Core::close() {

@@ -56,6 +56,9 @@ class Core {
   Result<void> load_cluster_id();
   Result<void> load_topics();
   GroupCoordinator::TopicSizes sizes() const;  // with topics_mutex_ held
+  // Only with metrics configured.
+  telemetry::Counter lost_records(const std::string& topic);
+  telemetry::Counter damaged_bytes(const std::string& topic);
   void publish_metrics(const std::shared_ptr<Topic>& topic);
 
   const LocalBusConfig config_;

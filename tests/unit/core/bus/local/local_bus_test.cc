@@ -436,6 +436,38 @@ TEST(LocalBusConsumer, WakesUpForANewRecordAndForANewTopic) {
   EXPECT_THAT(values(out), ElementsAre("news"));
 }
 
+TEST(LocalBusConsumer, ReadsOtherPartitionsOnWhileOneCannotBeRead) {
+  MemoryFileSystem files;
+  auto bus = open_or_die(files);
+  create(*bus, "t", 2);
+  auto producer = *bus->producer();
+  for (int i = 0; i < 40; ++i) {
+    OutRecord record = make_record("t", "", std::string(500, 'v'));
+    record.partition = i % 2;
+    ASSERT_TRUE(send(*producer, record));
+  }
+  const std::string gone = "bus/topics/t/0/" + spool::segment_name(0);
+  ASSERT_TRUE(files.rename(gone, "elsewhere"));
+  Listener listener;
+  auto consumer = consume(*bus, listener, "g");
+  std::vector<InRecord> out;
+  int errors = 0;
+  for (int i = 0; i < 20; ++i) {
+    const std::size_t before = out.size();
+    if (!consumer->poll(out, 10, 0ms)) {
+      ++errors;
+      EXPECT_EQ(out.size(), before) << "no record beside an error";
+    }
+  }
+  EXPECT_GT(errors, 0);
+  EXPECT_THAT(out, SizeIs(20));
+  ASSERT_TRUE(files.rename("elsewhere", gone));
+  while (out.size() < 40) {
+    std::ignore = consumer->poll(out, 10, 0ms);
+  }
+  EXPECT_EQ(consumer->progress().at(0).position, 20);
+}
+
 TEST(LocalBusGroup, SharesPartitionsAndHandsThemOverInsidePoll) {
   MemoryFileSystem files;
   auto bus = open_or_die(files);
