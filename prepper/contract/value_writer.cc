@@ -148,7 +148,11 @@ void ValueWriter::write_value(JsonOut& out, std::string_view encoded, std::size_
       return;
     case Kind::kDouble:
       if (std::isfinite(value.real)) {
+        const std::size_t before = out.size();
         out.real(value.real);
+        if (out.view_from(before).find_first_of(".e") == std::string_view::npos) {
+          out.raw(".0");  // a reader can tell 1.0 from 1
+        }
       } else {
         out.raw(std::isnan(value.real) ? "\"NaN\"" : value.real > 0 ? "\"Infinity\"" : "\"-Infinity\"");
       }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,9 +36,9 @@ struct SourceMessage {
   const std::uint64_t generation;  // of the partition's assignment
   CompletionSink* const sink;
   std::uint64_t records = 0;              // set by the encoder before it lets go of its hold
+  std::uint64_t undecodable = 0;          // set likewise: records of these that became dead letters at once
   std::uint64_t charged_bytes = 0;        // set likewise: what the byte budget holds for it
   std::atomic<std::uint32_t> pending{1};  // outputs, and the encoder's hold
-  std::atomic<std::uint32_t> dead{0};     // records that ended as dead letters
 
   void hold(std::uint32_t outputs) { pending.fetch_add(outputs, std::memory_order_relaxed); }
 };
@@ -63,6 +64,7 @@ struct BulkBatch {
   std::uint32_t attempts = 0;
   UnixNanos first_failed_at = 0;
 
+  bool empty() const { return entries.empty(); }
   std::size_t end_of(std::size_t entry) const {
     return entry + 1 < entries.size() ? entries[entry + 1].begin : body.size();
   }
@@ -75,5 +77,8 @@ struct BulkBatch {
                                          kId22Size);
   }
 };
+
+// A batch of its own with copies of the chosen documents (ascending positions).
+BulkBatch extract(const BulkBatch& batch, std::span<const std::uint32_t> positions);
 
 }  // namespace naru::prepper

@@ -54,9 +54,11 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   documents_open_ = 0;
   source_slot_.reset();
   message_bytes_ = 0;
+  undecodable_here_ = 0;
   if (!encode_message()) {
     message->hold(1);
     ordinal_ = 1;
+    undecodable_here_ = 1;
     ++stats_.undecodable;
     const auto id = ids_.foreign(config_.cluster_id, message->record.topic, message->record.partition,
                                  message->record.offset, 0, kDefaultDataset);
@@ -67,6 +69,7 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   }
   hold_documents();
   message->records = ordinal_;
+  message->undecodable = undecodable_here_;
   message->charged_bytes += message_bytes_;
   stats_.records += ordinal_;
   finish(message, 1);
@@ -355,6 +358,7 @@ void Encoder::abandon_document(std::string_view what) {
   const otlp::DocumentId id = foreign_id();
   message_->hold(1);
   ++stats_.undecodable;
+  ++undecodable_here_;
   sink_.dead_letter(message_, ordinal_, std::string(id.data(), id.size()),
                     {.type = "undecodable", .reason = "the " + std::string(what) + " is malformed protobuf"});
   ++ordinal_;
@@ -410,8 +414,10 @@ void Encoder::add_extra(std::string_view name, std::string json) {
 void Encoder::write_event_time(const EventTime& time) {
   out_.raw("{\"@timestamp\":");
   out_.time(time.time);
-  out_.raw(",\"time\":");
-  out_.time(time.time);
+  if (time.own) {
+    out_.raw(",\"time\":");
+    out_.time(time.time);
+  }
   if (time.out_of_range) {
     out_.raw(",\"time_out_of_range\":true");
     add_extra(kOriginalTime, "\"" + format_rfc3339(time.original) + "\"");

@@ -86,7 +86,7 @@ EventTime event_time(UnixNanos own, UnixNanos observed, UnixNanos received, cons
   if (too_old || too_new || own > kDateNanosMax) {
     return {.time = reference, .out_of_range = true, .original = own};
   }
-  return {.time = own};
+  return {.time = own, .own = true};
 }
 
 }  // namespace naru::prepper

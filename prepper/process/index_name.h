@@ -44,6 +44,7 @@ inline constexpr UnixNanos kDateNanosMax = INT64_MAX;
 
 struct EventTime {
   UnixNanos time = 0;         // becomes @timestamp
+  bool own = false;           // it is the record's own time
   bool out_of_range = false;  // the record's own time was refused; `original` has it
   UnixNanos original = 0;
 };

@@ -1,0 +1,74 @@
+// What the prepper can be told. Values are checked by find_problems(); program_config.h reads them from YAML.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "prepper/process/index_name.h"
+
+namespace naru::prepper {
+
+struct TopicsConfig {
+  std::string logs = "otlp_logs";
+  std::string metrics = "otlp_metrics";
+  std::string traces = "otlp_spans";
+  std::string dead_letters = "naru.deadletter";
+};
+
+struct DatasetConfig {
+  Period period = Period::kDay;
+  std::chrono::hours retention{30 * 24};
+};
+
+struct ConsumeConfig {
+  std::string group = "naru-prepper";
+  std::uint32_t workers = 1;
+  std::uint64_t bytes_max = 128u << 20;
+  std::uint32_t messages_max = 10'000;
+  std::chrono::milliseconds commit_interval{1'000};
+};
+
+struct TimeConfig {
+  std::chrono::seconds older_max{7 * 24 * 3600};
+  std::chrono::seconds newer_max{600};
+};
+
+struct BulkConfig {
+  std::uint32_t writers = 2;
+  std::uint64_t batch_bytes = 5u << 20;
+  std::uint32_t queue_batches_max = 4;
+  std::chrono::milliseconds linger{200};
+  std::chrono::milliseconds request_timeout{60'000};
+  bool gzip = false;
+  std::chrono::milliseconds retry_first{200};
+  std::chrono::milliseconds retry_max{30'000};
+  std::chrono::milliseconds probe_max{10'000};
+  std::uint32_t document_faults_max = 1'000;
+};
+
+struct PrepperConfig {
+  std::string pipeline = "main";
+  std::string dataset;       // empty: data_stream.dataset of each resource, else `default`
+  std::string mappings_dir;  // empty: the templates and promoted fields of the program
+  TopicsConfig topics;
+  ConsumeConfig consume;
+  TimeConfig time;
+  BulkConfig bulk;
+  DatasetConfig default_dataset;  // of data sets not named below
+  std::map<std::string, DatasetConfig> datasets;
+};
+
+struct Problem {
+  std::string key;  // dotted
+  std::string sentence;
+};
+std::vector<Problem> find_problems(const PrepperConfig& config);
+
+// Hash of everything that decides what becomes of a record, for dead letters.
+std::string config_hash(const PrepperConfig& config);
+
+}  // namespace naru::prepper

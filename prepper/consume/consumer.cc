@@ -1,0 +1,448 @@
+#include "prepper/consume/consumer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/telemetry/log.h"
+
+namespace naru::prepper {
+namespace {
+
+constexpr std::size_t kPollRecordsMax = 512;
+constexpr std::chrono::milliseconds kPollWait{50};
+constexpr std::uint64_t kTickEvery = kNanosPerSecond;
+constexpr std::uint64_t kLogEvery = 30 * kNanosPerSecond;
+constexpr double kOldestUnfinishedMax = 120;  // seconds until /readyz turns red
+
+std::uint64_t nanos(std::chrono::milliseconds duration) {
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
+}
+
+}  // namespace
+
+Consumer::Consumer(ConsumerConfig config, bus::Bus& bus,
+                   std::function<std::unique_ptr<Encoder>(const std::string&)> make_encoder,
+                   std::function<void()> tick, telemetry::Registry& registry, telemetry::Health& health)
+    : config_(std::move(config)),
+      bus_(bus),
+      make_encoder_(std::move(make_encoder)),
+      tick_(std::move(tick)),
+      registry_(registry),
+      health_(health),
+      late_results_(registry.counter("naru_prepper_late_results_total",
+                                     "Messages that finished after their partition was taken away.",
+                                     {{"pipeline", config_.pipeline}})),
+      commit_failures_(registry.counter("naru_prepper_commit_failures_total",
+                                        "Commits that the bus did not take; they are repeated.",
+                                        {{"pipeline", config_.pipeline}})),
+      bytes_held_(registry.gauge("naru_prepper_held_bytes",
+                                 "Consumed values and their documents that are not finished.",
+                                 {{"pipeline", config_.pipeline}})),
+      budget_(config_.bytes_max) {
+  for (const otlp::Signal signal : otlp::kSignals) {
+    ledgers_.emplace_back(registry, "prepper", std::string(otlp::to_string(signal)), config_.pipeline);
+    if (const auto topic = config_.topics.find(signal); topic != config_.topics.end()) {
+      signals_.emplace(topic->second, signal);
+    }
+  }
+  const auto counter = [&](const std::string& what, const std::string& help) {
+    encode_counters_.emplace(
+        what, registry.counter("naru_prepper_" + what + "_total", help, {{"pipeline", config_.pipeline}}));
+  };
+  counter("documents", "Documents encoded.");
+  counter("document_bytes", "Bytes of documents with their action lines.");
+  counter("undecodable", "Records or messages that are no valid OTLP.");
+  counter("time_out_of_range", "Documents whose own time was out of range.");
+  counter("invalid_utf8", "Bodies with bytes that are not UTF-8; the original is kept beside.");
+  counter("cut_leaves", "Attribute texts or names that were cut to their limit.");
+  counter("overflowed_bags", "Bags with more leaves than their limit; the rest is one text.");
+  counter("nested_cut", "Events, links and exemplars over the limit of one document, left out.");
+  counter("refused_type", "Values not promoted because of their type; they are in their bag.");
+  counter("refused_length", "Values not promoted because of their length; they are in their bag.");
+  counter("dataset_replaced", "Resources whose data set name is invalid; they went to `default`.");
+}
+
+Consumer::~Consumer() {
+  stop(std::chrono::milliseconds(0));
+  join();
+}
+
+void Consumer::start() {
+  age_check_ = health_.watch_age("prepper oldest unfinished record", kOldestUnfinishedMax,
+                                 [this] { return progress().oldest_unfinished_seconds; });
+  thread_ = std::thread([this] { run(); });
+}
+
+std::size_t Consumer::stop(std::chrono::milliseconds drain) {
+  if (thread_.joinable()) {
+    drain_ = drain;
+    stopping_ = true;
+    thread_.join();
+    age_check_.reset();
+  }
+  return left_;
+}
+
+void Consumer::join() {
+  for (std::thread& worker : workers_) {
+    worker.join();
+  }
+  workers_.clear();
+}
+
+void Consumer::completed(const std::shared_ptr<SourceMessage>& message) {
+  budget_.release(message->charged_bytes);
+  in_flight_[static_cast<std::size_t>(message->signal)].fetch_sub(message->records,
+                                                                  std::memory_order_relaxed);
+  const telemetry::StageLedger& stage = ledger(message->signal);
+  stage.delivered.add(message->records - message->undecodable);
+  stage.deadlettered.add(message->undecodable);
+  const std::lock_guard lock(done_mutex_);
+  done_.push_back(message);
+}
+
+// --- the workers
+
+void Consumer::work() {
+  std::unique_ptr<Encoder> encoder = make_encoder_(cluster_id_);
+  std::uint64_t opened = 0;
+  while (true) {
+    std::shared_ptr<SourceMessage> message;
+    {
+      std::unique_lock lock(tasks_mutex_);
+      const auto wakes = [&] { return workers_stop_ || !tasks_.empty() || flush_now_.load(); };
+      if (!encoder->has_open_batch()) {
+        tasks_ready_.wait(lock, [&] { return workers_stop_ || !tasks_.empty(); });
+      } else {
+        const std::uint64_t now = monotonic_now();
+        const std::uint64_t due = opened + nanos(config_.linger);
+        tasks_ready_.wait_for(lock, std::chrono::nanoseconds(due > now ? due - now : 0), wakes);
+      }
+      if (workers_stop_ && tasks_.empty()) {
+        break;
+      }
+      if (!tasks_.empty()) {
+        message = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+    }
+    if (message == nullptr) {
+      encoder->flush();
+      continue;
+    }
+    const bool was_open = encoder->has_open_batch();
+    message->hold(1);  // until it is counted: documents may be durable before encode() returns
+    encoder->encode(message);
+    ledger(message->signal).accepted.add(message->records);
+    in_flight_[static_cast<std::size_t>(message->signal)].fetch_add(message->records,
+                                                                    std::memory_order_relaxed);
+    budget_.charge(message->charged_bytes - message->record.value.size());
+    finish(message, 1);
+    const std::uint64_t now = monotonic_now();
+    if (encoder->has_open_batch() && !was_open) {
+      opened = now;
+    }
+    if (encoder->has_open_batch() && now - opened >= nanos(config_.linger)) {
+      encoder->flush();
+    }
+    const EncodeStats stats = encoder->take_stats();
+    const auto add = [&](const char* what, std::uint64_t n) {
+      if (n > 0) {
+        encode_counters_.at(what).add(n);
+      }
+    };
+    add("documents", stats.documents);
+    add("document_bytes", stats.document_bytes);
+    add("undecodable", stats.undecodable);
+    add("time_out_of_range", stats.time_out_of_range);
+    add("invalid_utf8", stats.invalid_utf8);
+    add("cut_leaves", stats.cut_leaves);
+    add("overflowed_bags", stats.overflowed_bags);
+    add("nested_cut", stats.nested_cut);
+    add("refused_type", stats.refused_type);
+    add("refused_length", stats.refused_length);
+    add("dataset_replaced", stats.dataset_replaced);
+  }
+  encoder->flush();
+}
+
+// --- the poll thread
+
+bool Consumer::open_consumer() {
+  std::uint64_t logged = 0;
+  while (!stopping_) {
+    Result<std::string> id = bus_.cluster_id();
+    Result<std::unique_ptr<bus::Consumer>> consumer = fail(ErrorCode::kUnavailable, "not tried");
+    if (id) {
+      bus::ConsumerConfig wanted;
+      wanted.group = config_.group;
+      for (const auto& [topic, signal] : signals_) {
+        wanted.topics.push_back(topic);
+      }
+      consumer = bus_.consumer(wanted, *this);
+      if (consumer) {
+        cluster_id_ = *id;
+        consumer_ = std::move(*consumer);
+        return true;
+      }
+    }
+    const std::string reason = id ? consumer.error().message() : id.error().message();
+    health_.set_dependency("bus", false, reason);
+    if (const std::uint64_t now = monotonic_now(); logged == 0 || now - logged > kLogEvery) {
+      logged = now;
+      telemetry::log_warn("prepper", "the bus cannot be read yet: {}", reason);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  return false;
+}
+
+void Consumer::run() {
+  if (!open_consumer()) {
+    return;
+  }
+  health_.set_dependency("bus", true);
+  for (std::uint32_t i = 0; i < config_.workers; ++i) {
+    workers_.emplace_back([this] { work(); });
+  }
+  std::vector<bus::InRecord> records;
+  std::uint64_t committed_at = monotonic_now(), ticked_at = 0, failed_logged = 0;
+  std::optional<std::uint64_t> drain_until;
+  while (true) {
+    const std::uint64_t now = monotonic_now();
+    if (stopping_ && !drain_until.has_value()) {
+      drain_until = now + nanos(drain_);
+      flush_now_ = true;
+      tasks_ready_.notify_all();
+    }
+    take_completions();
+    if (drain_until.has_value()) {
+      std::size_t open = 0;
+      for (const auto& [name, partition] : partitions_) {
+        open += partition.tracker.unfinished();
+      }
+      if (open == 0 || now >= *drain_until) {
+        left_ = open;
+        break;
+      }
+      flush_now_ = true;
+      tasks_ready_.notify_all();
+    }
+    pace();
+    records.clear();
+    const Result<void> polled = consumer_->poll(records, kPollRecordsMax, kPollWait);
+    if (!polled) {
+      health_.set_dependency("bus", false, polled.error().message());
+      if (failed_logged == 0 || now - failed_logged > kLogEvery) {
+        failed_logged = now;
+        telemetry::log_warn("prepper", "reading the bus fails: {}", polled.error().message());
+      }
+      std::this_thread::sleep_for(kPollWait);
+    } else if (failed_logged != 0 || ticked_at == 0) {
+      failed_logged = 0;
+      health_.set_dependency("bus", true);
+    }
+    take_in(records);
+    if (now - committed_at >= nanos(config_.commit_interval)) {
+      committed_at = now;
+      commit(false);
+    }
+    if (now - ticked_at >= kTickEvery) {
+      ticked_at = now;
+      observe();
+      tick_();
+    }
+  }
+  {
+    const std::lock_guard lock(tasks_mutex_);
+    workers_stop_ = true;
+    tasks_.clear();  // unfinished: they will be consumed again
+  }
+  tasks_ready_.notify_all();
+  commit(true);
+  consumer_->close();
+  consumer_.reset();
+}
+
+void Consumer::take_in(std::vector<bus::InRecord>& records) {
+  if (records.empty()) {
+    return;
+  }
+  std::vector<std::shared_ptr<SourceMessage>> messages;
+  messages.reserve(records.size());
+  const UnixNanos now = monotonic_now();
+  for (bus::InRecord& record : records) {
+    const auto signal = signals_.find(record.topic);
+    const auto at = partitions_.find(bus::TopicPartition{std::string(record.topic), record.partition});
+    if (signal == signals_.end() || at == partitions_.end()) {
+      continue;  // of a partition that was taken away in this very poll
+    }
+    Partition& partition = at->second;
+    NARU_CHECK(!partition.tracker.full(), "pace() leaves room for a poll");
+    if (!partition.tracker.add(record.offset, now)) {
+      continue;  // delivered twice by the bus: the first one is under way
+    }
+    if (record.tombstone) {
+      partition.tracker.finish(record.offset);
+      continue;
+    }
+    const std::size_t bytes = record.value.size();
+    auto message =
+        std::make_shared<SourceMessage>(std::move(record), signal->second, partition.generation, this);
+    message->charged_bytes = bytes;
+    budget_.charge(bytes);
+    messages.push_back(std::move(message));
+  }
+  {
+    const std::lock_guard lock(tasks_mutex_);
+    tasks_.insert(tasks_.end(), std::make_move_iterator(messages.begin()),
+                  std::make_move_iterator(messages.end()));
+  }
+  tasks_ready_.notify_all();
+}
+
+void Consumer::take_completions() {
+  std::vector<std::shared_ptr<SourceMessage>> done;
+  {
+    const std::lock_guard lock(done_mutex_);
+    done.swap(done_);
+  }
+  for (const std::shared_ptr<SourceMessage>& message : done) {
+    const auto at =
+        partitions_.find(bus::TopicPartition{std::string(message->record.topic), message->record.partition});
+    // The fence: a result from before a rebalance must not move the position of the new owner, or of ours
+    // after the partition came back.
+    if (at == partitions_.end() || at->second.generation != message->generation) {
+      late_results_.add();
+      continue;
+    }
+    at->second.tracker.finish(message->record.offset);
+  }
+}
+
+std::vector<bus::Commit> Consumer::commits_of(const bus::TopicPartition& only, bool all) {
+  std::vector<bus::Commit> commits;
+  for (auto& [name, partition] : partitions_) {
+    const std::optional<std::int64_t> offset = partition.tracker.commit_offset();
+    if ((all || name == only) && offset.has_value() && *offset != partition.committed) {
+      commits.push_back({name, *offset, {}});
+    }
+  }
+  return commits;
+}
+
+void Consumer::commit(bool final) {
+  if (final) {
+    take_completions();
+  }
+  const std::vector<bus::Commit> commits = commits_of({}, true);
+  if (commits.empty()) {
+    return;
+  }
+  if (const Result<void> stored = consumer_->commit(commits); !stored) {
+    commit_failures_.add();
+    telemetry::log_warn("prepper", "a position was not stored, it is stored again later: {}",
+                        stored.error().message());
+    return;
+  }
+  for (const bus::Commit& stored : commits) {
+    partitions_.at(stored.partition).committed = stored.offset;
+  }
+}
+
+// Pauses what must not be read on, resumes what may.
+void Consumer::pace() {
+  const bool over = budget_.paused() || stopping_;
+  std::vector<bus::TopicPartition> pause, resume;
+  for (auto& [name, partition] : partitions_) {
+    // Room for a whole poll, or records would be fetched that cannot be tracked.
+    const bool full = partition.tracker.size() + kPollRecordsMax > config_.messages_max;
+    const bool wanted = over || full;
+    if (wanted != partition.paused) {
+      partition.paused = wanted;
+      (wanted ? pause : resume).push_back(name);
+    }
+  }
+  const auto say = [](const Result<void>& done, std::string_view what) {
+    if (!done) {
+      telemetry::log_warn("prepper", "{} partitions: {}", what, done.error().message());
+    }
+  };
+  if (!pause.empty()) {
+    say(consumer_->pause(pause), "pausing");
+  }
+  if (!resume.empty()) {
+    say(consumer_->resume(resume), "resuming");
+  }
+}
+
+telemetry::Gauge Consumer::lag_gauge(const bus::TopicPartition& partition) {
+  return registry_.gauge("naru_prepper_lag_messages", "Messages of a partition that were not consumed yet.",
+                         {{"topic", partition.topic}, {"partition", std::to_string(partition.partition)}});
+}
+
+void Consumer::observe() {
+  Progress now;
+  const std::uint64_t clock = monotonic_now();
+  for (const auto& [name, partition] : partitions_) {
+    if (const std::optional<UnixNanos> oldest = partition.tracker.oldest_unfinished()) {
+      const double age = static_cast<double>(clock - *oldest) / static_cast<double>(kNanosPerSecond);
+      now.oldest_unfinished_seconds = std::max(now.oldest_unfinished_seconds.value_or(0), age);
+    }
+  }
+  for (const bus::Consumer::Progress& partition : consumer_->progress()) {
+    const std::int64_t lag = std::max<std::int64_t>(partition.high - partition.position, 0);
+    now.lag += lag;
+    lag_gauge(partition.partition).set(static_cast<double>(lag));
+  }
+  registry_
+      .gauge("naru_prepper_oldest_unfinished_seconds", "Age of the oldest consumed and unfinished message.",
+             {{"pipeline", config_.pipeline}})
+      .set(now.oldest_unfinished_seconds.value_or(0));
+  bytes_held_.set(static_cast<double>(budget_.used()));
+  for (const otlp::Signal signal : otlp::kSignals) {
+    const std::uint64_t open = in_flight_[static_cast<std::size_t>(signal)].load(std::memory_order_relaxed);
+    ledger(signal).in_flight.set(static_cast<double>(open));
+  }
+  const std::lock_guard lock(progress_mutex_);
+  progress_.lag = now.lag;
+  progress_.oldest_unfinished_seconds = now.oldest_unfinished_seconds;
+}
+
+Consumer::Progress Consumer::progress() const {
+  const std::lock_guard lock(progress_mutex_);
+  Progress out = progress_;
+  for (const telemetry::StageLedger& stage : ledgers_) {
+    out.records += stage.accepted.value();
+  }
+  for (const auto& open : in_flight_) {
+    out.in_flight += open.load(std::memory_order_relaxed);
+  }
+  out.bytes_held = budget_.used();
+  return out;
+}
+
+// Positions outside the log are the bus's business: it holds the partition, or goes on by declared policy.
+void Consumer::on_assigned(std::span<bus::Assignment> partitions) {
+  for (const bus::Assignment& assignment : partitions) {
+    partitions_.insert_or_assign(assignment.partition, Partition(++generations_, config_.messages_max));
+  }
+}
+
+void Consumer::on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) {
+  take_completions();
+  for (const bus::TopicPartition& name : partitions) {
+    if (!lost && consumer_ != nullptr) {
+      if (const std::vector<bus::Commit> commits = commits_of(name, false); !commits.empty()) {
+        if (const Result<void> stored = consumer_->commit(commits); !stored) {
+          commit_failures_.add();
+        }
+      }
+    }
+    partitions_.erase(name);
+    lag_gauge(name).set(0);
+  }
+}
+
+}  // namespace naru::prepper

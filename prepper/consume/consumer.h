@@ -1,0 +1,139 @@
+// Consumes the OTLP topics, hands messages to the encoders and commits what is finished.
+//
+// One poll thread that never blocks on work: when too many bytes are held it pauses its partitions and polls
+// on, so that the group keeps them. `workers` threads encode, one message at a time each; order inside a
+// partition does not matter, because documents are created, never changed. A partition's position is
+// committed only up to its first unfinished message.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/bus/bus.h"
+#include "core/flow/ack_tracker.h"
+#include "core/flow/byte_budget.h"
+#include "core/telemetry/health.h"
+#include "core/telemetry/ledger.h"
+#include "core/telemetry/metrics.h"
+#include "prepper/process/batch.h"
+#include "prepper/process/encoder.h"
+
+namespace naru::prepper {
+
+struct ConsumerConfig {
+  std::string group = "naru-prepper";
+  std::map<otlp::Signal, std::string> topics;
+  std::uint32_t workers = 1;
+  std::uint64_t bytes_max = 128u << 20;   // consumed values and their documents, until finished
+  std::uint32_t messages_max = 10'000;    // per partition, from the oldest unfinished to the newest; >= 1,024
+  std::chrono::milliseconds linger{200};  // an open batch is handed over after this
+  std::chrono::milliseconds commit_interval{1'000};
+  std::string pipeline = "main";
+};
+
+class Consumer : public CompletionSink, private bus::RebalanceListener {
+ public:
+  // `make_encoder` gives each worker its own once the cluster id is known; `tick` is called about once a
+  // second on the poll thread. `bus`, `registry` and `health` must outlive this.
+  Consumer(ConsumerConfig config, bus::Bus& bus,
+           std::function<std::unique_ptr<Encoder>(const std::string& cluster_id)> make_encoder,
+           std::function<void()> tick, telemetry::Registry& registry, telemetry::Health& health);
+  ~Consumer() override;  // stops without draining
+
+  void start();
+  // Stops taking in, waits for what is in flight until the deadline, commits and leaves the group. Returns
+  // how many messages were left unfinished; they will be consumed again.
+  std::size_t stop(std::chrono::milliseconds drain);
+  // Ends the workers, after stop(). They may wait for a contract or for room behind them: stop those first.
+  void join();
+
+  void completed(const std::shared_ptr<SourceMessage>& message) override;
+
+  struct Progress {
+    std::uint64_t records = 0;    // decoded since the start
+    std::uint64_t in_flight = 0;  // records
+    std::uint64_t bytes_held = 0;
+    std::int64_t lag = 0;  // messages not consumed yet
+    std::optional<double> oldest_unfinished_seconds;
+  };
+  Progress progress() const;
+
+ private:
+  struct Partition {
+    Partition(std::uint64_t assignment, std::size_t messages_max)
+        : generation(assignment), tracker(messages_max) {}
+    std::uint64_t generation;
+    flow::AckTracker tracker;
+    std::int64_t committed = -1;
+    bool paused = false;  // as the bus was told
+  };
+
+  void run();
+  bool open_consumer();
+  void take_in(std::vector<bus::InRecord>& records);
+  void take_completions();
+  void commit(bool final);
+  std::vector<bus::Commit> commits_of(const bus::TopicPartition& only, bool all);
+  void pace();
+  void observe();
+  telemetry::Gauge lag_gauge(const bus::TopicPartition& partition);
+  void work();
+  void on_assigned(std::span<bus::Assignment> partitions) override;
+  void on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) override;
+  telemetry::StageLedger& ledger(otlp::Signal signal) { return ledgers_[static_cast<std::size_t>(signal)]; }
+
+  ConsumerConfig config_;
+  bus::Bus& bus_;
+  std::function<std::unique_ptr<Encoder>(const std::string&)> make_encoder_;
+  std::function<void()> tick_;
+  telemetry::Registry& registry_;
+  telemetry::Health& health_;
+  std::vector<telemetry::StageLedger> ledgers_;  // by signal
+  std::map<std::string, telemetry::Counter> encode_counters_;
+  telemetry::Counter late_results_, commit_failures_;
+  telemetry::Gauge bytes_held_;
+
+  // The poll thread's own
+  std::unique_ptr<bus::Consumer> consumer_;
+  std::map<bus::TopicPartition, Partition> partitions_;
+  std::uint64_t generations_ = 0;
+  flow::ByteBudget budget_;
+  std::map<std::string, otlp::Signal, std::less<>> signals_;  // by topic
+  std::string cluster_id_;
+
+  // Messages for the workers
+  std::mutex tasks_mutex_;
+  std::condition_variable tasks_ready_;
+  std::deque<std::shared_ptr<SourceMessage>> tasks_;
+  bool workers_stop_ = false;
+  std::atomic<bool> flush_now_{false};
+
+  // Results from anybody
+  std::mutex done_mutex_;
+  std::vector<std::shared_ptr<SourceMessage>> done_;
+
+  mutable std::mutex progress_mutex_;
+  Progress progress_;
+  std::array<std::atomic<std::uint64_t>, otlp::kSignals.size()> in_flight_{};  // records of open messages
+
+  std::atomic<bool> stopping_{false};
+  std::chrono::milliseconds drain_{0};
+  std::size_t left_ = 0;
+  std::thread thread_;
+  std::vector<std::thread> workers_;
+  std::shared_ptr<void> age_check_;
+};
+
+}  // namespace naru::prepper

@@ -1,0 +1,52 @@
+// naru-prepper: wires the prepper to its configuration file, Kafka and OpenSearch.
+#include <fmt/format.h>
+
+#include "core/program/service.h"
+#include "prepper/prepper.h"
+#include "prepper/program_config.h"
+
+namespace naru::prepper {
+namespace {
+
+class PrepperService final : public program::Service {
+ public:
+  PrepperService(const ProgramConfig& config, std::unique_ptr<bus::Bus> bus,
+                 net::HttpTransportFactory opensearch, program::ServiceContext& context)
+      : bus_(std::move(bus)),
+        prepper_(config, *bus_, std::move(opensearch), context.registry, context.health) {}
+
+  Result<void> start() { return prepper_.start(); }
+
+  std::string stop(std::chrono::milliseconds drain) override {
+    const std::size_t left = prepper_.stop(drain);
+    const Progress progress = prepper_.progress();
+    return fmt::format(
+        "{} documents written, {} were there already, {} messages are read again at the next start",
+        progress.created, progress.duplicates, left);
+  }
+
+ private:
+  std::unique_ptr<bus::Bus> bus_;
+  Prepper prepper_;
+};
+
+Result<std::unique_ptr<program::Service>> start(const ProgramConfig& config,
+                                                program::ServiceContext& context) {
+  NARU_TRY(net::HttpTransportFactory opensearch, opensearch_transports(config.opensearch));
+  bus::KafkaBusConfig kafka = config.kafka;
+  kafka.metrics = &context.registry;
+  NARU_TRY(std::unique_ptr<bus::Bus> bus, bus::make_kafka_bus(kafka));
+  auto service = std::make_unique<PrepperService>(config, std::move(bus), std::move(opensearch), context);
+  NARU_TRY_VOID(service->start());
+  return service;
+}
+
+}  // namespace
+}  // namespace naru::prepper
+
+int main(int argc, char** argv) {
+  return naru::program::run_service<naru::prepper::ProgramConfig>(
+      argc, argv,
+      {"naru-prepper", "Turns OTLP records on Kafka into documents and writes them to OpenSearch."},
+      [](const naru::prepper::ProgramConfig& config) { return config.admin.server(); }, naru::prepper::start);
+}

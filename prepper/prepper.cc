@@ -1,0 +1,180 @@
+#include "prepper/prepper.h"
+
+#include <atomic>
+#include <utility>
+
+#include "core/base/random.h"
+#include "prepper/bootstrap/mappings.h"
+#include "prepper/consume/consumer.h"
+#include "prepper/deadletter/dead_letter_writer.h"
+#include "prepper/write/index_admin.h"
+#include "prepper/write/writer.h"
+
+namespace naru::prepper {
+namespace {
+
+template <class Duration>
+UnixNanos nanos(Duration duration) {
+  return static_cast<UnixNanos>(std::chrono::nanoseconds(duration).count());
+}
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  fill_random(&seed, sizeof(seed));
+  return seed;
+}
+
+EncoderConfig encoder_config(const PrepperConfig& config, const std::string& cluster_id) {
+  EncoderConfig out;
+  out.pipeline = config.pipeline;
+  out.dataset = config.dataset;
+  out.period = config.default_dataset.period;
+  for (const auto& [name, dataset] : config.datasets) {
+    out.periods.emplace(name, dataset.period);
+  }
+  out.time = {.older_max = nanos(config.time.older_max), .newer_max = nanos(config.time.newer_max)};
+  out.batch_bytes = config.bulk.batch_bytes;
+  out.cluster_id = cluster_id;
+  return out;
+}
+
+ConsumerConfig consumer_config(const PrepperConfig& config) {
+  ConsumerConfig out;
+  out.group = config.consume.group;
+  out.topics = {{otlp::Signal::kLogs, config.topics.logs},
+                {otlp::Signal::kMetrics, config.topics.metrics},
+                {otlp::Signal::kTraces, config.topics.traces}};
+  out.workers = config.consume.workers;
+  out.bytes_max = config.consume.bytes_max;
+  out.messages_max = config.consume.messages_max;
+  out.commit_interval = config.consume.commit_interval;
+  out.linger = config.bulk.linger;
+  out.pipeline = config.pipeline;
+  return out;
+}
+
+IndexAdminConfig admin_config(const PrepperConfig& config) {
+  IndexAdminConfig out;
+  out.retention = nanos(config.default_dataset.retention);
+  for (const auto& [name, dataset] : config.datasets) {
+    out.retentions.emplace(name, nanos(dataset.retention));
+  }
+  return out;
+}
+
+WriterConfig writer_config(const PrepperConfig& config) {
+  WriterConfig out;
+  out.threads = config.bulk.writers;
+  out.queue_batches_max = config.bulk.queue_batches_max;
+  out.request_timeout = config.bulk.request_timeout;
+  out.gzip = config.bulk.gzip;
+  out.retry.first = config.bulk.retry_first;
+  out.retry.max = config.bulk.retry_max;
+  out.gate.probe.max = config.bulk.probe_max;
+  out.gate.document_faults_max = config.bulk.document_faults_max;
+  out.pipeline = config.pipeline;
+  out.seed = random_seed();
+  return out;
+}
+
+}  // namespace
+
+struct Prepper::Parts : EncoderSink {
+  Parts(PrepperConfig prepper_config, bus::Bus& message_bus, net::HttpTransportFactory transports,
+        telemetry::Registry& metrics, telemetry::Health& checks)
+      : config(std::move(prepper_config)),
+        bus(message_bus),
+        opensearch(std::move(transports)),
+        registry(metrics),
+        health(checks) {}
+
+  void batch_ready(BulkBatch batch) override { writer->submit(std::move(batch)); }
+  void dead_letter(const std::shared_ptr<SourceMessage>& message, std::uint32_t ordinal, std::string id,
+                   DeadLetterCause cause) override {
+    dead_letters->write(message, ordinal, id, cause, [this](otlp::Signal) { ++undecodable; });
+  }
+
+  PrepperConfig config;
+  bus::Bus& bus;
+  net::HttpTransportFactory opensearch;
+  telemetry::Registry& registry;
+  telemetry::Health& health;
+  std::atomic<std::uint64_t> undecodable{0};
+
+  // In this order: what comes later uses what comes before, and messages report to the consumer to the end.
+  std::unique_ptr<Consumer> consumer;
+  std::unique_ptr<DeadLetterWriter> dead_letters;
+  std::unique_ptr<IndexAdmin> admin;
+  std::unique_ptr<BulkWriter> writer;
+};
+
+Prepper::Prepper(PrepperConfig config, bus::Bus& bus, net::HttpTransportFactory opensearch,
+                 telemetry::Registry& registry, telemetry::Health& health)
+    : parts_(std::make_unique<Parts>(std::move(config), bus, std::move(opensearch), registry, health)) {}
+
+Prepper::~Prepper() {
+  stop(std::chrono::milliseconds(0));
+}
+
+Result<void> Prepper::start() {
+  Parts& parts = *parts_;
+  NARU_TRY(Mappings mappings, load_mappings(parts.config.mappings_dir));
+  NARU_TRY(auto producer, parts.bus.producer());
+  parts.dead_letters =
+      std::make_unique<DeadLetterWriter>(DeadLetterContext{.topic = parts.config.topics.dead_letters,
+                                                           .pipeline = parts.config.pipeline,
+                                                           .config_hash = config_hash(parts.config)},
+                                         std::move(producer));
+  parts.admin =
+      std::make_unique<IndexAdmin>(admin_config(parts.config), parts.opensearch(),
+                                   std::move(mappings.promoted), std::move(mappings.contracts), wall_now);
+  parts.writer = std::make_unique<BulkWriter>(writer_config(parts.config), parts.opensearch, *parts.admin,
+                                              *parts.dead_letters, parts.registry, parts.health);
+  parts.consumer = std::make_unique<Consumer>(
+      consumer_config(parts.config), parts.bus,
+      [&parts](const std::string& cluster_id) {
+        return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id), *parts.admin, parts);
+      },
+      [&parts] {
+        parts.dead_letters->tick();
+        parts.writer->tick();
+      },
+      parts.registry, parts.health);
+  parts.writer->start();
+  parts.consumer->start();
+  return {};
+}
+
+std::size_t Prepper::stop(std::chrono::milliseconds drain) {
+  Parts& parts = *parts_;
+  if (parts.consumer == nullptr) {
+    return 0;
+  }
+  const std::size_t left = parts.consumer->stop(drain);
+  parts.admin->stop();
+  parts.writer->stop();
+  parts.consumer->join();
+  parts.dead_letters->flush(std::chrono::seconds(1));
+  return left;
+}
+
+Progress Prepper::progress() const {
+  const Parts& parts = *parts_;
+  Progress out;
+  if (parts.consumer == nullptr) {
+    return out;
+  }
+  const Consumer::Progress consumed = parts.consumer->progress();
+  const BulkWriter::Totals written = parts.writer->totals();
+  out.records = consumed.records;
+  out.in_flight = consumed.in_flight;
+  out.lag = consumed.lag;
+  out.oldest_unfinished_seconds = consumed.oldest_unfinished_seconds;
+  out.created = written.created;
+  out.duplicates = written.duplicates;
+  out.dead_letters = written.dead_letters + parts.undecodable;
+  out.bulk_bytes = written.bytes;
+  return out;
+}
+
+}  // namespace naru::prepper

@@ -1,0 +1,53 @@
+// The prepper: consumes OTLP from the bus and writes documents to OpenSearch, each exactly once in its index.
+//
+// Owns its threads (one that polls, `consume.workers` that encode, `bulk.writers` that send). Everything that
+// it waits for outside (bus, OpenSearch) may be away: it logs, turns /readyz red and goes on when it is back.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "core/base/result.h"
+#include "core/bus/bus.h"
+#include "core/net/http.h"
+#include "core/telemetry/health.h"
+#include "core/telemetry/metrics.h"
+#include "prepper/config.h"
+
+namespace naru::prepper {
+
+struct Progress {
+  std::uint64_t records = 0;     // decoded since the start
+  std::uint64_t created = 0;     // documents written
+  std::uint64_t duplicates = 0;  // documents that were there already
+  std::uint64_t dead_letters = 0;
+  std::uint64_t bulk_bytes = 0;  // sent
+  std::uint64_t in_flight = 0;   // records decoded and not durable
+  std::int64_t lag = 0;          // bus messages not consumed yet
+  std::optional<double> oldest_unfinished_seconds;
+};
+
+class Prepper {
+ public:
+  // The references must outlive this. `opensearch` is called once per writer and once more for index
+  // administration.
+  Prepper(PrepperConfig config, bus::Bus& bus, net::HttpTransportFactory opensearch,
+          telemetry::Registry& registry, telemetry::Health& health);
+  ~Prepper();
+
+  // kInvalidArgument: the mappings directory; kUnavailable, kIo: the bus cannot make a producer at all.
+  Result<void> start();
+  // Stops reading, lets what is in flight become durable for at most `drain`, stores the positions. Returns
+  // how many messages were left: they are consumed again at the next start and meet their own ids. A request
+  // that OpenSearch does not answer delays the return by up to bulk.request_timeout.
+  std::size_t stop(std::chrono::milliseconds drain);
+  Progress progress() const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace naru::prepper

@@ -1,0 +1,154 @@
+#include "prepper/program_config.h"
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/program/kafka_config.h"
+#include "prepper/write/failover_transport.h"
+
+namespace naru::prepper {
+
+using namespace std::chrono_literals;
+
+void describe(config::Schema<TopicsConfig>& s) {
+  s.field("logs", &TopicsConfig::logs, "Topic of OTLP log requests.");
+  s.field("metrics", &TopicsConfig::metrics, "Topic of OTLP metric requests.");
+  s.field("traces", &TopicsConfig::traces, "Topic of OTLP trace requests.");
+  s.field("dead_letters", &TopicsConfig::dead_letters, "Topic that dead letters are written to.");
+}
+
+void describe(config::Schema<DatasetConfig>& s) {
+  s.choice("period", &DatasetConfig::period, "Time that one index covers.",
+           {{"hour", Period::kHour}, {"day", Period::kDay}, {"month", Period::kMonth}});
+  s.field("retention", &DatasetConfig::retention, "No index is created for a period older than this.")
+      .min(1h);
+}
+
+void describe(config::Schema<ConsumeConfig>& s) {
+  s.field("group", &ConsumeConfig::group, "Consumer group; all preppers of one platform share it.");
+  s.field("workers", &ConsumeConfig::workers, "Threads that turn records into documents.").min(1).max(64);
+  s.bytes("bytes_max", &ConsumeConfig::bytes_max,
+          "Consumed bytes and their documents that may be unfinished; over it reading pauses.")
+      .min(16u << 20);
+  s.field("messages_max", &ConsumeConfig::messages_max,
+          "Messages of one partition between the oldest unfinished and the newest.")
+      .min(1024);
+  s.field("commit_interval", &ConsumeConfig::commit_interval, "How often positions are stored.")
+      .min(100ms)
+      .max(1min);
+}
+
+void describe(config::Schema<TimeConfig>& s) {
+  s.field("older_max", &TimeConfig::older_max,
+          "A record older than this against its observed time gets that time, and is marked.");
+  s.field("newer_max", &TimeConfig::newer_max, "Likewise for a record from the future.");
+}
+
+void describe(config::Schema<BulkConfig>& s) {
+  s.field("writers", &BulkConfig::writers, "Bulk requests in flight at most.").min(1).max(64);
+  s.bytes("batch_bytes", &BulkConfig::batch_bytes, "Size of a bulk request.").min(64u << 10).max(64u << 20);
+  s.field("queue_batches_max", &BulkConfig::queue_batches_max, "Encoded batches that wait for a writer.")
+      .min(1)
+      .max(1000);
+  s.field("linger", &BulkConfig::linger, "A batch that is not full is sent after this.").min(1ms).max(1min);
+  s.field("request_timeout", &BulkConfig::request_timeout,
+          "After this a request is sent again, with the same ids.")
+      .min(1s);
+  s.field("gzip", &BulkConfig::gzip, "Compress bulk requests.");
+  s.field("retry_first", &BulkConfig::retry_first, "Bound of the first wait after \"too many requests\".")
+      .min(1ms);
+  s.field("retry_max", &BulkConfig::retry_max, "Bound of the longest wait.").min(10ms);
+  s.field("probe_max", &BulkConfig::probe_max,
+          "Longest wait between probes of an index or cluster that takes nothing.")
+      .min(10ms);
+  s.field("document_faults_max", &BulkConfig::document_faults_max,
+          "So many documents in a row that one index refuses alike are the index's fault: it is held.")
+      .min(1);
+}
+
+void describe(config::Schema<OpenSearchConfig>& s) {
+  s.field("urls", &OpenSearchConfig::urls, "Addresses of one cluster, http:// or https://.").min(1).max(64);
+  s.field("tls", &OpenSearchConfig::tls, "TLS towards the cluster.");
+  s.field("user", &OpenSearchConfig::user, "User name for basic authentication.");
+  s.secret("password", &OpenSearchConfig::password, "Password for basic authentication.");
+  s.secret("token", &OpenSearchConfig::token, "Bearer token.");
+}
+
+void validate(const OpenSearchConfig& config, config::Errors& errors) {
+  for (const std::string& url : config.urls) {
+    if (!url.starts_with("http://") && !url.starts_with("https://")) {
+      errors.add("urls", "an address such as https://host:9200 is needed, not '" + url + "'");
+    }
+  }
+  if (!config.user.empty() && !config.token.empty()) {
+    errors.add("token", "give either user and password, or a token");
+  }
+}
+
+void describe(config::Schema<BootstrapConfig>& s) {
+  s.field("partitions", &BootstrapConfig::partitions, "Partitions of a topic that does not exist yet.")
+      .min(1);
+  s.field("replication", &BootstrapConfig::replication, "Copies of each topic; -1 leaves it to the brokers.")
+      .min(-1);
+  s.field("shards_per_node", &BootstrapConfig::shards_per_node,
+          "Primary shards of an index for each hot node, or each data node where there is no hot tier.")
+      .min(1)
+      .max(16);
+  s.field("refresh_interval", &BootstrapConfig::refresh_interval,
+          "How soon new documents can be searched (OpenSearch's form, such as 60s).");
+}
+
+void describe(config::Schema<ProgramConfig>& s) {
+  const auto own = []<class M>(M PrepperConfig::* member) { return static_cast<M ProgramConfig::*>(member); };
+  s.field("kafka", &ProgramConfig::kafka, "The bus that records come from and dead letters go to.");
+  s.field("opensearch", &ProgramConfig::opensearch, "The cluster that documents go to.");
+  s.field("bootstrap", &ProgramConfig::bootstrap, "What `naru bootstrap` declares.");
+  s.field("admin", &ProgramConfig::admin, "Listener of /metrics, /livez and /readyz.");
+  s.field("pipeline", own(&PrepperConfig::pipeline), "Name of this pipeline in metrics and dead letters.");
+  s.field("dataset", own(&PrepperConfig::dataset),
+          "Data set of every record; empty: resource attribute data_stream.dataset, else `default`.");
+  s.field("mappings_dir", own(&PrepperConfig::mappings_dir),
+          "Directory with index templates and promoted.yaml; empty: those of the program.");
+  s.field("topics", own(&PrepperConfig::topics), "Topics of the bus.");
+  s.field("consume", own(&PrepperConfig::consume), "How records are read.");
+  s.field("time", own(&PrepperConfig::time), "Which times of records are believed.");
+  s.field("bulk", own(&PrepperConfig::bulk), "How documents are written.");
+  s.field("default_dataset", own(&PrepperConfig::default_dataset), "Data sets that are not named below.");
+  s.field("datasets", own(&PrepperConfig::datasets), "Data sets by name.").max(1000);
+}
+
+void validate(const ProgramConfig& config, config::Errors& errors) {
+  for (const Problem& problem : find_problems(config)) {
+    errors.add(problem.key, problem.sentence);
+  }
+}
+
+Result<net::HttpTransportFactory> opensearch_transports(const OpenSearchConfig& config) {
+  std::vector<net::HttpClientConfig> clients;
+  for (const std::string& url : config.urls) {
+    net::HttpClientConfig client;
+    client.url = url;
+    client.tls = config.tls;
+    client.basic_user = config.user;
+    client.basic_password = config.password;
+    client.bearer_token = config.token;
+    if (auto tried = net::make_http_client(client); !tried) {
+      return fail(tried.error().with_context("opensearch"));
+    }
+    clients.push_back(std::move(client));
+  }
+  auto next = std::make_shared<std::atomic<std::size_t>>(0);
+  return net::HttpTransportFactory([clients, next]() -> std::unique_ptr<net::HttpTransport> {
+    std::vector<std::unique_ptr<net::HttpTransport>> ends;
+    for (const net::HttpClientConfig& client : clients) {
+      auto end = net::make_http_client(client);
+      NARU_CHECK(end.has_value(), "the same settings made a client a moment ago");
+      ends.push_back(std::move(*end));
+    }
+    return std::make_unique<FailoverTransport>(std::move(ends), next->fetch_add(1));
+  });
+}
+
+}  // namespace naru::prepper

@@ -1,0 +1,43 @@
+// The configuration file of naru-prepper: the prepper's own settings at the top, and the program's
+// connections.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/bus/kafka/kafka_bus.h"
+#include "core/net/http.h"
+#include "core/net/http_client.h"
+#include "core/net/tls.h"
+#include "core/program/net_config.h"
+#include "prepper/bootstrap/bootstrap.h"
+#include "prepper/config.h"
+
+namespace naru::prepper {
+
+// A cluster that answers at several addresses; one is used until it does not answer.
+struct OpenSearchConfig {
+  std::vector<std::string> urls = {"http://127.0.0.1:9200"};
+  net::TlsClientConfig tls;
+  std::string user;
+  std::string password;  // or password_file
+  std::string token;     // or token_file
+};
+
+struct ProgramConfig : PrepperConfig {
+  bus::KafkaBusConfig kafka;
+  OpenSearchConfig opensearch;
+  BootstrapConfig bootstrap;
+  program::ListenerConfig admin{.address = "127.0.0.1:8082", .tls = {}, .insecure = false};
+};
+
+void describe(config::Schema<ProgramConfig>& schema);
+void validate(const ProgramConfig& config, config::Errors& errors);
+void describe(config::Schema<OpenSearchConfig>& schema);
+void validate(const OpenSearchConfig& config, config::Errors& errors);
+
+// Connections to the cluster, each starting at another of its addresses. kInvalidArgument: an address or a
+// TLS file is unusable.
+Result<net::HttpTransportFactory> opensearch_transports(const OpenSearchConfig& config);
+
+}  // namespace naru::prepper

@@ -1,0 +1,574 @@
+#include "prepper/write/writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/telemetry/log.h"
+#include "prepper/write/gzip.h"
+
+namespace naru::prepper {
+namespace {
+
+constexpr std::string_view kCluster;  // the gate's name for the cluster as a whole
+constexpr std::string_view kDependency = "opensearch";
+constexpr std::uint64_t kLogEvery = 30 * kNanosPerSecond;
+// Kept: what the outcome needs.
+constexpr std::string_view kBulkTarget =
+    "/_bulk?filter_path=took,errors,items.*.status,items.*.error,items.*._index";
+
+std::uint64_t nanos(std::chrono::milliseconds duration) {
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
+}
+
+std::vector<std::uint32_t> range(std::uint32_t begin, std::uint32_t end) {
+  std::vector<std::uint32_t> out;
+  for (; begin < end; ++begin) {
+    out.push_back(begin);
+  }
+  return out;
+}
+
+}  // namespace
+
+BulkWriter::BulkWriter(WriterConfig config, const net::HttpTransportFactory& opensearch, IndexAdmin& admin,
+                       DeadLetterWriter& dead_letters, telemetry::Registry& registry,
+                       telemetry::Health& health)
+    : config_(std::move(config)),
+      factory_(opensearch),
+      admin_(admin),
+      dead_letters_(dead_letters),
+      registry_(registry),
+      health_(health),
+      request_seconds_(registry.histogram("naru_bulk_request_seconds", "Time of a bulk request.",
+                                          {0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60},
+                                          {{"pipeline", config_.pipeline}})),
+      request_bytes_(registry.counter("naru_bulk_request_bytes_total",
+                                      "Bytes of bulk requests before compression.",
+                                      {{"pipeline", config_.pipeline}})),
+      waiting_batches_(registry.gauge("naru_writer_waiting_batches",
+                                      "Batches that wait to be sent or sent again.",
+                                      {{"pipeline", config_.pipeline}})),
+      indices_held_(registry.gauge("naru_writer_indices_held",
+                                   "Indices that take no documents now; the log says why.",
+                                   {{"pipeline", config_.pipeline}})),
+      concurrency_(registry.gauge("naru_writer_concurrency_limit", "Bulk requests in flight at most, now.",
+                                  {{"pipeline", config_.pipeline}})),
+      gate_(config_.gate, config_.seed),
+      limit_(config_.threads),
+      retry_(config_.retry, config_.seed + 1) {
+  for (const otlp::Signal signal : otlp::kSignals) {
+    ledgers_.emplace_back(registry, "writer", std::string(otlp::to_string(signal)), config_.pipeline);
+  }
+}
+
+BulkWriter::~BulkWriter() {
+  stop();
+}
+
+void BulkWriter::start() {
+  for (std::uint32_t i = 0; i < config_.threads; ++i) {
+    threads_.emplace_back([this, i] { run(i); });
+  }
+}
+
+void BulkWriter::stop() {
+  {
+    const Lock lock(mutex_);
+    stopping_ = true;
+  }
+  work_.notify_all();
+  room_.notify_all();
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
+  threads_.clear();
+}
+
+void BulkWriter::count_documents(const BulkBatch& batch, SignalCounts& counts) {
+  for (const DocumentEntry& entry : batch.entries) {
+    ++counts[static_cast<std::size_t>(batch.targets[entry.target]->signal)];
+  }
+}
+
+void BulkWriter::submit(BulkBatch batch) {
+  SignalCounts counts{};
+  count_documents(batch, counts);
+  Lock lock(mutex_);
+  room_.wait(lock, [&] { return stopping_ || ready_.size() < config_.queue_batches_max; });
+  if (stopping_) {
+    return;
+  }
+  for (const otlp::Signal signal : otlp::kSignals) {
+    if (const std::uint64_t n = counts[static_cast<std::size_t>(signal)]; n > 0) {
+      ledger(signal).accepted.add(n);
+    }
+  }
+  ready_.push_back(std::move(batch));
+  lock.unlock();
+  work_.notify_one();
+}
+
+// Moves the documents of held indices out of `batch` into their queues.
+void BulkWriter::set_held_apart(BulkBatch& batch) {
+  if (std::ranges::all_of(batch.targets, [&](const auto& target) { return gate_.open(target->name); })) {
+    return;
+  }
+  std::map<std::uint32_t, std::vector<std::uint32_t>> apart;  // by target
+  std::vector<std::uint32_t> stay;
+  for (std::uint32_t i = 0; i < batch.entries.size(); ++i) {
+    const std::uint32_t target = batch.entries[i].target;
+    (gate_.open(batch.targets[target]->name) ? stay : apart[target]).push_back(i);
+  }
+  for (const auto& [target, positions] : apart) {
+    held_[batch.targets[target]->name].push_back(extract(batch, positions));
+  }
+  batch = extract(batch, stay);
+}
+
+bool BulkWriter::take_index_probe(std::uint64_t now, Work& work) {
+  for (auto& [index, waiting] : held_) {
+    if (waiting.empty() || !gate_.probe_due(index, now)) {
+      continue;
+    }
+    gate_.take_probe(index);
+    BulkBatch& front = waiting.front();
+    if (front.entries.size() == 1) {
+      work.batch = std::move(front);
+      waiting.pop_front();
+    } else {
+      work.batch = extract(front, range(0, 1));
+      front = extract(front, range(1, static_cast<std::uint32_t>(front.entries.size())));
+    }
+    work.index_probe = true;
+    return true;
+  }
+  return false;
+}
+
+// What is due again comes before what is new, so that a retry never waits behind a flood.
+bool BulkWriter::take_batch(std::uint64_t now, Work& work) {
+  while (true) {
+    if (!delayed_.empty() && delayed_.begin()->first <= now) {
+      work.batch = std::move(delayed_.begin()->second);
+      delayed_.erase(delayed_.begin());
+    } else if (!ready_.empty()) {
+      work.batch = std::move(ready_.front());
+      ready_.pop_front();
+      room_.notify_one();
+    } else {
+      return false;
+    }
+    set_held_apart(work.batch);
+    if (!work.batch.empty()) {
+      return true;
+    }
+  }
+}
+
+std::uint64_t BulkWriter::next_wake() const {
+  std::uint64_t at = ~std::uint64_t{0};
+  if (!gate_.open(kCluster)) {
+    return gate_.probe_at(kCluster);
+  }
+  if (!delayed_.empty()) {
+    at = delayed_.begin()->first;
+  }
+  for (const auto& [index, waiting] : held_) {
+    if (!waiting.empty()) {
+      at = std::min(at, gate_.probe_at(index));
+    }
+  }
+  return at;
+}
+
+bool BulkWriter::take(Lock& lock, Work& work) {
+  constexpr std::chrono::milliseconds kLongest{500};
+  constexpr std::chrono::milliseconds kShortest{1};
+  while (!stopping_) {
+    work = Work{};
+    const std::uint64_t now = monotonic_now();
+    if (in_flight_ < limit_.limit()) {
+      if (gate_.open(kCluster)) {
+        if (take_index_probe(now, work) || take_batch(now, work)) {
+          return true;
+        }
+      } else if (gate_.probe_due(kCluster, now) && take_batch(now, work)) {
+        gate_.take_probe(kCluster);
+        return true;
+      }
+    }
+    const std::uint64_t wake = next_wake();
+    const auto wait = wake > now ? std::chrono::nanoseconds(std::min(wake - now, nanos(kLongest)))
+                                 : std::chrono::nanoseconds(kShortest);
+    work_.wait_for(lock, wait);
+  }
+  return false;
+}
+
+void BulkWriter::run(std::size_t thread) {
+  const std::unique_ptr<net::HttpTransport> transport = factory_();
+  BulkReader reader;
+  Work work;
+  Lock lock(mutex_);
+  while (take(lock, work)) {
+    ++in_flight_;
+    active_[thread] = {};
+    count_documents(work.batch, active_[thread]);
+    lock.unlock();
+    const std::uint64_t begin = monotonic_now();
+    const Result<net::HttpResponse> answer = send(*transport, work.batch);
+    const BulkOutcome outcome = reader.read(answer, work.batch.entries.size());
+    request_seconds_.observe(static_cast<double>(monotonic_now() - begin) /
+                             static_cast<double>(kNanosPerSecond));
+    request_bytes_.add(work.batch.body.size());
+    const std::string probed = work.index_probe ? work.batch.target(0).name : std::string();
+    settle(std::move(work), outcome);
+    lock.lock();
+    if (!probed.empty()) {
+      gate_.end_probe(probed, monotonic_now());  // when the outcome said nothing about the index
+    }
+    --in_flight_;
+    active_.erase(thread);
+    work_.notify_all();
+  }
+}
+
+Result<net::HttpResponse> BulkWriter::send(net::HttpTransport& transport, const BulkBatch& batch) {
+  net::HttpRequest request;
+  request.method = "POST";
+  request.target = kBulkTarget;
+  request.headers.set("Content-Type", "application/x-ndjson");
+  if (config_.gzip) {
+    request.headers.set("Content-Encoding", "gzip");
+    request.body = gzip(batch.body);
+  } else {
+    request.body = batch.body;  // the batch is kept: an unknown outcome sends the same ids again
+  }
+  return transport.exchange(std::move(request), config_.request_timeout);
+}
+
+void BulkWriter::settle(Work work, const BulkOutcome& outcome) {
+  {
+    const Lock lock(mutex_);
+    totals_.bytes += work.batch.body.size();
+  }
+  if (outcome.request == RequestVerdict::kItems) {
+    cluster_answers();
+    settle_items(std::move(work.batch), outcome);
+  } else {
+    registry_
+        .counter("naru_bulk_requests_failed_total", "Bulk requests that were refused or not answered.",
+                 {{"pipeline", config_.pipeline}, {"status", std::to_string(outcome.status)}})
+        .add();
+    settle_request(std::move(work.batch), outcome);
+  }
+}
+
+void BulkWriter::finish_documents(const BulkBatch& batch, std::span<const std::uint32_t> positions,
+                                  std::span<const std::uint32_t> duplicates) {
+  SignalCounts delivered{}, repeated{};
+  std::uint32_t source = ~0U, run = 0;
+  const auto done = [&](std::uint32_t at) {
+    const DocumentEntry& entry = batch.entries[at];
+    ++delivered[static_cast<std::size_t>(batch.targets[entry.target]->signal)];
+    if (entry.source != source) {
+      if (run > 0) {
+        finish(batch.sources[source], run);
+      }
+      source = entry.source;
+      run = 0;
+    }
+    ++run;
+  };
+  if (positions.empty()) {
+    for (std::uint32_t i = 0; i < batch.entries.size(); ++i) {
+      done(i);
+    }
+  } else {
+    std::ranges::for_each(positions, done);
+  }
+  for (const std::uint32_t at : duplicates) {
+    ++repeated[static_cast<std::size_t>(batch.target(at).signal)];
+  }
+  std::uint64_t all = 0;
+  for (const otlp::Signal signal : otlp::kSignals) {
+    const auto i = static_cast<std::size_t>(signal);
+    if (delivered[i] > 0) {
+      ledger(signal).delivered.add(delivered[i]);
+      ledger(signal).duplicate.add(repeated[i]);
+      all += delivered[i];
+    }
+  }
+  {
+    const Lock lock(mutex_);
+    totals_.created += all - duplicates.size();
+    totals_.duplicates += duplicates.size();
+  }
+  if (run > 0) {
+    finish(batch.sources[source], run);
+  }
+}
+
+void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
+  if (outcome.all_created) {
+    finish_documents(batch, {}, {});
+    const Lock lock(mutex_);
+    for (const auto& target : batch.targets) {
+      index_succeeded(target->name);
+    }
+    limit_.success();
+    return;
+  }
+  std::vector<std::uint32_t> done, duplicates, overloaded;
+  std::map<std::uint32_t, std::vector<std::uint32_t>> held, missing;  // by target
+  std::map<std::uint32_t, std::string> reasons;
+  for (std::uint32_t i = 0; i < outcome.items.size(); ++i) {
+    const ItemOutcome& item = outcome.items[i];
+    const std::uint32_t target = batch.entries[i].target;
+    const std::string& index = batch.targets[target]->name;
+    switch (item.verdict) {
+      case Verdict::kDuplicate:
+        duplicates.push_back(i);
+        [[fallthrough]];
+      case Verdict::kCreated: {
+        done.push_back(i);
+        const Lock lock(mutex_);
+        index_succeeded(index);
+        break;
+      }
+      case Verdict::kOverloaded:
+        overloaded.push_back(i);
+        break;
+      case Verdict::kDocument: {
+        Lock lock(mutex_);
+        const std::optional<std::string> index_fault = gate_.document_fault(index, item.type);
+        lock.unlock();
+        admin_.forget(index);
+        if (!index_fault.has_value()) {
+          to_dead_letter(batch, i, item.status, item.type, item.reason);
+          break;
+        }
+        held[target].push_back(i);
+        reasons[target] = *index_fault;
+        break;
+      }
+      case Verdict::kUnavailable:
+      case Verdict::kFloodStage:
+      case Verdict::kHold:
+        held[target].push_back(i);
+        reasons[target] = std::to_string(item.status) + " " + item.type + ": " + item.reason;
+        break;
+      case Verdict::kMissingIndex:
+        missing[target].push_back(i);
+        break;
+    }
+  }
+  if (!done.empty()) {
+    finish_documents(batch, done, duplicates);
+  }
+  {
+    const Lock lock(mutex_);
+    overloaded.empty() ? limit_.success() : limit_.overloaded();
+  }
+  if (!overloaded.empty()) {
+    retry_later(extract(batch, overloaded));
+  }
+  for (const auto& [target, positions] : held) {
+    hold_documents(extract(batch, positions), reasons[target]);
+  }
+  for (const auto& [target, positions] : missing) {
+    create_missing(batch, positions);
+  }
+}
+
+void BulkWriter::create_missing(const BulkBatch& batch, std::span<const std::uint32_t> positions) {
+  const IndexTarget& target = batch.target(positions.front());
+  admin_.forget(target.name);
+  const Result<IndexAdmin::Ensured> ensured = admin_.ensure(target);
+  if (!ensured) {
+    hold_documents(extract(batch, positions), ensured.error().message());
+  } else if (*ensured == IndexAdmin::Ensured::kReady) {
+    {
+      const Lock lock(mutex_);
+      index_succeeded(target.name);
+    }
+    retry_later(extract(batch, positions), true);
+  } else {
+    for (const std::uint32_t at : positions) {
+      to_dead_letter(batch, at, 404, "late",
+                     "index " + target.name + " is outside retention and is not created again");
+    }
+  }
+}
+
+void BulkWriter::settle_request(BulkBatch batch, const BulkOutcome& outcome) {
+  switch (outcome.request) {
+    case RequestVerdict::kItems:
+      return;
+    case RequestVerdict::kOverloaded: {
+      cluster_answers();
+      Lock lock(mutex_);
+      limit_.overloaded();
+      lock.unlock();
+      retry_later(std::move(batch));
+      return;
+    }
+    case RequestVerdict::kBisect:
+    case RequestVerdict::kHalve: {
+      cluster_answers();
+      if (batch.entries.size() > 1) {
+        halve(batch);
+        return;
+      }
+      const std::string type =
+          outcome.request == RequestVerdict::kHalve ? "request_too_large" : "bulk_request_refused";
+      Lock lock(mutex_);
+      const std::optional<std::string> index_fault = gate_.document_fault(batch.target(0).name, type);
+      lock.unlock();
+      if (!index_fault.has_value()) {
+        to_dead_letter(batch, 0, outcome.status, type, outcome.reason);
+      } else {
+        hold_documents(std::move(batch), *index_fault);
+      }
+      return;
+    }
+    case RequestVerdict::kResend:
+    case RequestVerdict::kFloodStage:
+    case RequestVerdict::kHold:
+      cluster_fails(outcome.reason);
+      // The gate decides when it goes out: the cluster's probe takes what is due.
+      retry_later(std::move(batch), true);
+      return;
+  }
+}
+
+void BulkWriter::halve(const BulkBatch& batch) {
+  const auto size = static_cast<std::uint32_t>(batch.entries.size());
+  retry_later(extract(batch, range(0, size / 2)), true);
+  retry_later(extract(batch, range(size / 2, size)), true);
+}
+
+void BulkWriter::to_dead_letter(const BulkBatch& batch, std::uint32_t position, int status, std::string type,
+                                std::string reason) {
+  const DocumentEntry& entry = batch.entries[position];
+  const DeadLetterCause cause{.type = std::move(type),
+                              .reason = std::move(reason),
+                              .status = status,
+                              .index = batch.target(position).name,
+                              .attempts = batch.attempts + 1,
+                              .first_failed_at = batch.first_failed_at};
+  dead_letters_.write(batch.sources[entry.source], entry.ordinal, batch.id(position), cause,
+                      [this](otlp::Signal signal) {
+                        ledger(signal).deadlettered.add();
+                        const Lock lock(mutex_);
+                        ++totals_.dead_letters;
+                      });
+}
+
+void BulkWriter::retry_later(BulkBatch batch, bool at_once) {
+  ++batch.attempts;
+  if (batch.first_failed_at == 0) {
+    batch.first_failed_at = wall_now();
+  }
+  const Lock lock(mutex_);
+  const std::uint64_t due = monotonic_now() + (at_once ? 0 : nanos(retry_.wait(batch.attempts)));
+  delayed_.emplace(due, std::move(batch));
+  work_.notify_one();
+}
+
+void BulkWriter::hold_documents(BulkBatch batch, const std::string& reason) {
+  ++batch.attempts;
+  if (batch.first_failed_at == 0) {
+    batch.first_failed_at = wall_now();
+  }
+  const std::string& index = batch.target(0).name;
+  const Lock lock(mutex_);
+  if (gate_.hold(index, reason, monotonic_now())) {
+    telemetry::log_warn("prepper", "index {} takes no documents, they wait and are tried again: {}", index,
+                        reason);
+  }
+  held_[index].push_front(std::move(batch));
+}
+
+// Under the lock.
+void BulkWriter::index_succeeded(std::string_view index) {
+  const bool was_held = !gate_.open(index);
+  gate_.succeeded(index);
+  if (!was_held) {
+    return;
+  }
+  telemetry::log_info("prepper", "index {} takes documents again", index);
+  if (const auto waiting = held_.find(index); waiting != held_.end()) {
+    const std::uint64_t now = monotonic_now();
+    for (BulkBatch& batch : waiting->second) {
+      delayed_.emplace(now, std::move(batch));
+    }
+    held_.erase(waiting);
+  }
+  work_.notify_all();
+}
+
+void BulkWriter::cluster_answers() {
+  Lock lock(mutex_);
+  const bool was_held = !gate_.open(kCluster);
+  gate_.succeeded(kCluster);
+  lock.unlock();
+  if (was_held) {
+    telemetry::log_info("prepper", "OpenSearch takes bulk requests again");
+    work_.notify_all();
+  }
+  health_.set_dependency(std::string(kDependency), true);
+}
+
+void BulkWriter::cluster_fails(const std::string& reason) {
+  Lock lock(mutex_);
+  const bool was_open = gate_.hold(kCluster, reason, monotonic_now());
+  lock.unlock();
+  health_.set_dependency(std::string(kDependency), false, reason);
+  if (was_open) {
+    telemetry::log_warn("prepper", "OpenSearch does not take bulk requests, documents wait: {}", reason);
+  }
+}
+
+BulkWriter::Totals BulkWriter::totals() const {
+  const Lock lock(mutex_);
+  return totals_;
+}
+
+void BulkWriter::tick() {
+  const Lock lock(mutex_);
+  SignalCounts in_flight{};
+  std::size_t batches = ready_.size() + delayed_.size();
+  const auto count = [&](const BulkBatch& batch) { count_documents(batch, in_flight); };
+  std::ranges::for_each(ready_, count);
+  for (const auto& [due, batch] : delayed_) {
+    count(batch);
+  }
+  for (const auto& [index, waiting] : held_) {
+    std::ranges::for_each(waiting, count);
+    batches += waiting.size();
+  }
+  for (const auto& [thread, counts] : active_) {
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      in_flight[i] += counts[i];
+    }
+  }
+  for (const otlp::Signal signal : otlp::kSignals) {
+    ledger(signal).in_flight.set(static_cast<double>(in_flight[static_cast<std::size_t>(signal)]));
+  }
+  const std::map<std::string, std::string> held = gate_.held();
+  waiting_batches_.set(static_cast<double>(batches));
+  indices_held_.set(static_cast<double>(held.size() - held.count(std::string(kCluster))));
+  concurrency_.set(limit_.limit());
+  const std::uint64_t now = monotonic_now();
+  if (held.empty() || now - logged_ < kLogEvery) {
+    return;
+  }
+  logged_ = now;
+  for (const auto& [index, reason] : held) {
+    telemetry::log_warn("prepper", "{} still takes no documents: {}",
+                        index.empty() ? "OpenSearch" : "index " + index, reason);
+  }
+}
+
+}  // namespace naru::prepper

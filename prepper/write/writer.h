@@ -1,0 +1,133 @@
+// The bulk writers: a bounded number of threads that send batches and settle each document by its outcome.
+//
+// Every document that comes in ends created, as a duplicate of what is there, or as a dead letter; until then
+// it waits here, by index, and its source message is not finished. One held index does not stop another.
+// Threads: `threads` of its own; submit() from any.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/flow/concurrency_limit.h"
+#include "core/flow/retry_policy.h"
+#include "core/net/http.h"
+#include "core/telemetry/health.h"
+#include "core/telemetry/ledger.h"
+#include "core/telemetry/metrics.h"
+#include "prepper/deadletter/dead_letter_writer.h"
+#include "prepper/process/batch.h"
+#include "prepper/write/bulk_outcome.h"
+#include "prepper/write/index_admin.h"
+#include "prepper/write/index_gate.h"
+
+namespace naru::prepper {
+
+struct WriterConfig {
+  std::uint32_t threads = 2;            // requests in flight at most
+  std::uint32_t queue_batches_max = 4;  // encoded and not sent yet; submit() waits beyond
+  std::chrono::milliseconds request_timeout{60'000};
+  bool gzip = false;  // compress requests
+  flow::RetryConfig retry{.first = std::chrono::milliseconds(200)};
+  IndexGateConfig gate;
+  std::string pipeline = "main";
+  std::uint64_t seed = 1;  // of the jitter
+};
+
+class BulkWriter {
+ public:
+  // Everything must outlive this. `admin` creates missing indices.
+  BulkWriter(WriterConfig config, const net::HttpTransportFactory& opensearch, IndexAdmin& admin,
+             DeadLetterWriter& dead_letters, telemetry::Registry& registry, telemetry::Health& health);
+  ~BulkWriter();  // stops
+
+  void start();
+  // Waits while the queue is full; after stop() the batch is dropped, its messages stay unfinished.
+  void submit(BulkBatch batch);
+  // Ends the threads after their current requests. What waits is dropped unfinished: it will be consumed
+  // again, with the same ids.
+  void stop();
+
+  struct Totals {
+    std::uint64_t created = 0;
+    std::uint64_t duplicates = 0;
+    std::uint64_t dead_letters = 0;
+    std::uint64_t bytes = 0;  // of bulk requests sent
+  };
+  Totals totals() const;
+  // Logs what is held (every 30 s) and sets the gauges; called about once a second.
+  void tick();
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  using SignalCounts = std::array<std::uint64_t, otlp::kSignals.size()>;
+  struct Work {
+    BulkBatch batch;
+    bool index_probe = false;
+  };
+
+  static void count_documents(const BulkBatch& batch, SignalCounts& counts);
+  void run(std::size_t thread);
+  // The next batch to send; waits. False: stopping.
+  bool take(Lock& lock, Work& work);
+  bool take_index_probe(std::uint64_t now, Work& work);
+  bool take_batch(std::uint64_t now, Work& work);
+  std::uint64_t next_wake() const;
+  void set_held_apart(BulkBatch& batch);
+
+  Result<net::HttpResponse> send(net::HttpTransport& transport, const BulkBatch& batch);
+  void settle(Work work, const BulkOutcome& outcome);
+  void settle_items(BulkBatch batch, const BulkOutcome& outcome);
+  void settle_request(BulkBatch batch, const BulkOutcome& outcome);
+  void halve(const BulkBatch& batch);
+  void create_missing(const BulkBatch& batch, std::span<const std::uint32_t> positions);
+  // `positions` empty: all.
+  void finish_documents(const BulkBatch& batch, std::span<const std::uint32_t> positions,
+                        std::span<const std::uint32_t> duplicates);
+  void to_dead_letter(const BulkBatch& batch, std::uint32_t position, int status, std::string type,
+                      std::string reason);
+  void retry_later(BulkBatch batch, bool at_once = false);
+  void hold_documents(BulkBatch batch, const std::string& reason);
+  void index_succeeded(std::string_view index);
+  void cluster_answers();
+  void cluster_fails(const std::string& reason);
+  telemetry::StageLedger& ledger(otlp::Signal signal) { return ledgers_[static_cast<std::size_t>(signal)]; }
+
+  WriterConfig config_;
+  net::HttpTransportFactory factory_;
+  IndexAdmin& admin_;
+  DeadLetterWriter& dead_letters_;
+  telemetry::Registry& registry_;
+  telemetry::Health& health_;
+  std::vector<telemetry::StageLedger> ledgers_;  // by signal
+  telemetry::Histogram request_seconds_;
+  telemetry::Counter request_bytes_;
+  telemetry::Gauge waiting_batches_, indices_held_, concurrency_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable work_, room_;
+  bool stopping_ = false;
+  std::deque<BulkBatch> ready_;
+  std::multimap<std::uint64_t, BulkBatch> delayed_;                 // by the time when they are due
+  std::map<std::string, std::deque<BulkBatch>, std::less<>> held_;  // by index
+  std::map<std::size_t, SignalCounts> active_;                      // documents being sent, by thread
+  std::uint32_t in_flight_ = 0;                                     // requests
+  IndexGate gate_;  // the empty name stands for the whole cluster
+  flow::ConcurrencyLimit limit_;
+  flow::RetryPolicy retry_;
+  Totals totals_;
+  std::uint64_t logged_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace naru::prepper
