@@ -58,6 +58,13 @@ net::GrpcHandler Collector::grpc_handler() {
   return otlp_grpc_handler(*this);
 }
 
+// Its senders cannot wait, wherever they are; the listener has drawn identities already.
+SyslogHandler Collector::syslog_handler() {
+  return [this](std::string request, std::uint64_t, SyslogDone done) {
+    take_as(otlp::Signal::kLogs, Role::kClient, true, std::move(request), std::move(done));
+  };
+}
+
 Result<Role> Collector::admit(const net::Peer& peer, std::string_view authorization) const {
   auto role = authenticator_.role_of(peer, authorization);
   if (!role) {
@@ -67,6 +74,10 @@ Result<Role> Collector::admit(const net::Peer& peer, std::string_view authorizat
 }
 
 void Collector::take(otlp::Signal signal, Role role, std::string request, Completion done) {
+  take_as(signal, role, role == Role::kAgent, std::move(request), std::move(done));
+}
+
+void Collector::take_as(otlp::Signal signal, Role role, bool trusted, std::string request, Completion done) {
   const Counters& counters = counters_[static_cast<std::size_t>(signal)];
   const std::size_t bytes = request.size();
   counters.requests.add();
@@ -85,7 +96,7 @@ void Collector::take(otlp::Signal signal, Role role, std::string request, Comple
     bytes_in_flight_.fetch_sub(bytes, std::memory_order_relaxed);
     done(std::move(outcome));
   };
-  auto identified = otlp::identify({signal, role == Role::kAgent, random_16()}, std::move(request));
+  auto identified = otlp::identify({signal, trusted, random_16()}, std::move(request));
   if (!identified) {
     counters.malformed.add();
     finish(fail(identified.error()));

@@ -13,6 +13,7 @@
 #include "collector/buffer/buffer.h"
 #include "collector/config.h"
 #include "collector/receive/intake.h"
+#include "collector/receive/syslog_listener.h"
 #include "core/bus/bus.h"
 #include "core/net/grpc_server.h"
 #include "core/net/http.h"
@@ -36,6 +37,7 @@ class Collector final : public Intake {
 
   net::HttpHandler http_handler();
   net::GrpcHandler grpc_handler();
+  SyslogHandler syslog_handler();
 
   using Progress = Buffer::Progress;
   Progress progress() const { return buffer_.progress(); }
@@ -46,6 +48,8 @@ class Collector final : public Intake {
   std::chrono::milliseconds retry_after() const override { return config_.retry_after; }
 
  private:
+  void take_as(otlp::Signal signal, Role role, bool trusted, std::string request, Completion done);
+
   struct Counters {
     telemetry::Counter requests, bytes, malformed, overloaded;
   };

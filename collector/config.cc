@@ -23,75 +23,53 @@ const std::string& TopicsConfig::of(otlp::Signal signal) const {
 }
 
 void describe(config::Schema<TokenConfig>& schema) {
-  schema.secret("token", &TokenConfig::token, "Bearer token that a sender shows").required();
+  schema.secret("token", &TokenConfig::token, "Bearer token that a sender shows.").required();
   schema.choice("role", &TokenConfig::role,
-                "What the sender may do: only agents keep their record identities", roles());
+                "What the sender may do: only agents keep their record identities.", roles());
 }
 
 void describe(config::Schema<BasicConfig>& schema) {
-  schema.field("user", &BasicConfig::user, "User name of HTTP basic authentication").required();
-  schema.secret("password", &BasicConfig::password, "Its password").required();
-  schema.choice("role", &BasicConfig::role, "What the sender may do", roles());
+  schema.field("user", &BasicConfig::user, "User name of HTTP basic authentication.").required();
+  schema.secret("password", &BasicConfig::password, "Its password.").required();
+  schema.choice("role", &BasicConfig::role, "What the sender may do.", roles());
 }
 
 void describe(config::Schema<CertificateConfig>& schema) {
   schema
       .field("identity", &CertificateConfig::identity,
              "Name in a verified client certificate (subject alternative name, else common name), or * for "
-             "every one")
+             "every one.")
       .required();
-  schema.choice("role", &CertificateConfig::role, "What the sender may do", roles());
+  schema.choice("role", &CertificateConfig::role, "What the sender may do.", roles());
 }
 
 void describe(config::Schema<AuthenticationConfig>& schema) {
-  schema.field("tokens", &AuthenticationConfig::tokens, "Bearer tokens");
-  schema.field("basic", &AuthenticationConfig::basic, "Users with passwords");
+  schema.field("tokens", &AuthenticationConfig::tokens, "Bearer tokens.");
+  schema.field("basic", &AuthenticationConfig::basic, "Users with passwords.");
   schema.field("certificates", &AuthenticationConfig::certificates,
-               "Client certificates (needs tls.client_ca_file)");
+               "Client certificates (needs tls.client_ca_file).");
 }
 
 void describe(config::Schema<TopicsConfig>& schema) {
-  schema.field("logs", &TopicsConfig::logs, "Kafka topic of log records").min(1);
-  schema.field("metrics", &TopicsConfig::metrics, "Kafka topic of metrics").min(1);
-  schema.field("traces", &TopicsConfig::traces, "Kafka topic of spans").min(1);
+  schema.field("logs", &TopicsConfig::logs, "Kafka topic of log records.").min(1);
+  schema.field("metrics", &TopicsConfig::metrics, "Kafka topic of metrics.").min(1);
+  schema.field("traces", &TopicsConfig::traces, "Kafka topic of spans.").min(1);
 }
 
 void describe(config::Schema<SpillConfig>& schema) {
   schema
       .field("directory", &SpillConfig::directory,
              "Where records of senders that are no agents are kept while Kafka is away; empty: they are "
-             "asked to wait")
+             "asked to wait.")
       .example("/var/lib/naru/collector/spill");
   schema
       .bytes("bytes_max", &SpillConfig::bytes_max,
-             "Disk that the spill may take; over it senders are asked to wait")
+             "Disk that the spill may take; over it senders are asked to wait.")
       .min(64 << 20);
-  schema.field("after", &SpillConfig::after, "How long a request may wait for Kafka before it is spilled")
+  schema.field("after", &SpillConfig::after, "How long a request may wait for Kafka before it is spilled.")
       .min(std::chrono::milliseconds(1));
-  schema.field("retry_max", &SpillConfig::retry_max, "Longest pause between attempts to drain the spill")
+  schema.field("retry_max", &SpillConfig::retry_max, "Longest pause between attempts to drain the spill.")
       .min(std::chrono::milliseconds(10));
-}
-
-void describe(config::Schema<CollectorConfig>& schema) {
-  schema.field("topics", &CollectorConfig::topics, "Kafka topics");
-  schema.field("authentication", &CollectorConfig::authentication,
-               "Who may send; nothing listed: everybody, and loopback peers count as agents");
-  schema.field("spill", &CollectorConfig::spill, "Buffer on disk for senders that cannot wait");
-  schema
-      .bytes("bytes_in_flight_max", &CollectorConfig::bytes_in_flight_max,
-             "Bytes of requests that are not yet durable; over it senders are asked to wait")
-      .min(1 << 20);
-  schema
-      .bytes("value_bytes_max", &CollectorConfig::value_bytes_max,
-             "Largest Kafka record value before compression; larger requests are cut into several")
-      .min(10'000)
-      .max(900'000);
-  schema.field("retry_after", &CollectorConfig::retry_after, "When senders that have to wait may come back")
-      .min(std::chrono::milliseconds(1));
-  schema
-      .field("stall_limit", &CollectorConfig::stall_limit,
-             "Readiness turns red when the oldest unfinished request is older than this")
-      .min(std::chrono::milliseconds(100));
 }
 
 }  // namespace naru::collector

@@ -69,6 +69,28 @@ void describe(config::Schema<CertificateConfig>& schema);
 void describe(config::Schema<AuthenticationConfig>& schema);
 void describe(config::Schema<TopicsConfig>& schema);
 void describe(config::Schema<SpillConfig>& schema);
-void describe(config::Schema<CollectorConfig>& schema);
+
+// The limits of the collector as fields of the struct that holds them (`own` turns a member of
+// CollectorConfig into one of that struct).
+template <class T, class Own>
+void describe_limits(config::Schema<T>& schema, const Own& own) {
+  schema
+      .bytes("bytes_in_flight_max", own(&CollectorConfig::bytes_in_flight_max),
+             "Bytes of requests that are not yet durable; over it senders are asked to wait.")
+      .min(1 << 20);
+  schema
+      .bytes("value_bytes_max", own(&CollectorConfig::value_bytes_max),
+             "Largest Kafka record value before compression; larger requests are cut into several.")
+      .min(10'000)
+      .max(900'000);
+  schema
+      .field("retry_after", own(&CollectorConfig::retry_after),
+             "When senders that have to wait may come back.")
+      .min(std::chrono::milliseconds(1));
+  schema
+      .field("stall_limit", own(&CollectorConfig::stall_limit),
+             "Readiness turns red when the oldest unfinished request is older than this.")
+      .min(std::chrono::milliseconds(100));
+}
 
 }  // namespace naru::collector
