@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "agent/checkpoint/log.h"
+#include "agent/journald/journal_reader.h"
 #include "agent/metrics.h"
 #include "agent/ship/shipper.h"
 #include "agent/tail/tailer.h"
@@ -73,6 +74,7 @@ struct Agent::Impl {
   std::unique_ptr<CheckpointLog> log;
   std::unique_ptr<Shipper> shipper;
   std::unique_ptr<Tailer> tailer;
+  std::unique_ptr<JournalReader> journal;  // made before the shipper's threads start
   std::thread reader;
 };
 
@@ -105,12 +107,24 @@ Result<void> Agent::start() {
   if (impl.wake_fd < 0) {
     return fail(ErrorCode::kIo, "no event descriptor: the process has too many files open (ulimit -n)");
   }
-  impl.shipper = std::make_unique<Shipper>(impl.config.ship, impl.transports, impl.metrics, impl.health,
-                                           [&impl] { impl.wake(); });
+  impl.shipper =
+      std::make_unique<Shipper>(impl.config.ship, impl.transports, impl.metrics, impl.health, [&impl] {
+        impl.wake();
+        if (impl.journal != nullptr) {
+          impl.journal->wake();
+        }
+      });
   impl.tailer = std::make_unique<Tailer>(impl.config, impl.resource(), *impl.log, *impl.shipper, impl.metrics,
                                          std::move(watch));
+  if (impl.config.journald.enabled) {
+    impl.journal = std::make_unique<JournalReader>(impl.config.journald, impl.config.ship, impl.resource(),
+                                                   *impl.log, *impl.shipper, impl.metrics);
+  }
   impl.shipper->start();
   impl.reader = std::thread([&impl] { impl.read_files(); });
+  if (impl.journal != nullptr) {
+    impl.journal->start();
+  }
   return {};
 }
 
@@ -122,6 +136,9 @@ void Agent::stop(std::chrono::milliseconds drain) {
   impl.wake();
   if (impl.reader.joinable()) {
     impl.reader.join();
+  }
+  if (impl.journal != nullptr) {
+    impl.journal->stop();
   }
   impl.shipper->stop(drain);
   impl.tailer->note_done();

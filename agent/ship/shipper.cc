@@ -88,6 +88,7 @@ void Shipper::send(std::size_t lane, Shipment shipment) {
   auto parcel = std::make_shared<Parcel>();
   parcel->number = shipment.number;
   parcel->records_left = shipment.records;
+  parcel->lost = shipment.lost;
   parcel->since = monotonic_now();
   Piece piece{std::move(parcel), std::move(shipment.body), shipment.records};
   const std::lock_guard lock(mutex_);
@@ -224,7 +225,7 @@ void Shipper::finish(const Piece& piece, std::uint64_t rejected) {
   parcel.records_left -= piece.records;
   parcel.rejected += rejected;
   if (parcel.records_left == 0) {
-    done_.push_back({parcel.number, parcel.rejected});
+    done_.push_back({parcel.number, parcel.rejected, parcel.lost});
   }
 }
 

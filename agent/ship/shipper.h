@@ -33,12 +33,14 @@ namespace naru::agent {
 struct Shipment {
   BatchNumber number = 0;
   std::uint64_t records = 0;
-  std::string body;  // encoded request
+  std::uint64_t lost = 0;  // records of the batch whose bytes are gone; only told on
+  std::string body;        // encoded request
 };
 
 struct Delivered {
   BatchNumber number = 0;
   std::uint64_t rejected = 0;  // of its records, by partial success
+  std::uint64_t lost = 0;      // as the shipment said
 };
 
 class Shipper {
@@ -75,6 +77,7 @@ class Shipper {
     BatchNumber number = 0;
     std::uint64_t records_left = 0;
     std::uint64_t rejected = 0;
+    std::uint64_t lost = 0;
     std::uint64_t since = 0;  // monotonic
   };
   // One request of a parcel.

@@ -330,7 +330,7 @@ bool Tailer::commit() {
   for (Sealed& sealed : sealed_) {
     const std::uint64_t records = sealed.batch.records();
     metrics_.ledger.accepted.add(records);
-    shipper_.send(sealed.lane, {sealed.batch.number, records, std::move(sealed.body)});
+    shipper_.send(sealed.lane, {sealed.batch.number, records, 0, std::move(sealed.body)});
   }
   sealed_.clear();
   return true;
@@ -345,16 +345,11 @@ bool Tailer::note_done() {
   }
   std::vector<std::string> payloads;
   for (const Delivered& delivered : done_) {
-    const auto lost = lost_.find(delivered.number);
-    payloads.push_back(
-        encode_done(delivered.number, delivered.rejected, lost == lost_.end() ? 0 : lost->second));
+    payloads.push_back(encode_done(delivered.number, delivered.rejected, delivered.lost));
   }
   if (!log_.append(payloads, Sync::kNo)) {
     metrics_.checkpoint_failures.add();
     return false;
-  }
-  for (const Delivered& delivered : done_) {
-    lost_.erase(delivered.number);
   }
   done_.clear();
   return true;
@@ -382,12 +377,9 @@ void Tailer::resend() {
       payloads.push_back(encode_done(batch.number, 0, lost));
       continue;
     }
-    if (lost > 0) {
-      lost_[batch.number] = lost;
-    }
     BatchBuilder::Built built = builder.take();
     shipper_.send(shipper_.lane_of(batch.files.front().key),
-                  {batch.number, built.records, std::move(built.body)});
+                  {batch.number, built.records, lost, std::move(built.body)});
   }
   if (lost_in_all > 0) {
     metrics_.lost_by_truncation_records.add(lost_in_all);

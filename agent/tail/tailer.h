@@ -135,10 +135,9 @@ class Tailer {
   std::deque<SourceKey> ready_;
   std::vector<Lane> lanes_;
   std::vector<Sealed> sealed_;
-  std::vector<std::string> pending_;           // payloads that the next commit writes before its batches
-  std::vector<std::string> moved_;             // and behind them: generations that go on in another file
-  std::vector<Delivered> done_;                // not written yet
-  std::map<BatchNumber, std::uint64_t> lost_;  // of batches that were sent again in part
+  std::vector<std::string> pending_;  // payloads that the next commit writes before its batches
+  std::vector<std::string> moved_;    // and behind them: generations that go on in another file
+  std::vector<Delivered> done_;       // not written yet
   std::uint64_t retry_commit_at_ = 0;
   std::uint64_t bytes_read_ = 0;
   std::size_t open_files_ = 0;

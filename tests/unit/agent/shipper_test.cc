@@ -35,7 +35,7 @@ class ShipperTest : public testing::Test {
     for (const std::string& body : bodies) {
       builder.add(0, 1, body);
     }
-    return {number, bodies.size(), builder.take()};
+    return {number, bodies.size(), 0, builder.take()};
   }
   std::vector<Delivered> wait_done(std::size_t count) {
     std::vector<Delivered> done;
