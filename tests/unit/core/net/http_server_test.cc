@@ -336,7 +336,10 @@ TEST(HttpServer, AsksToComeBackWhenRequestsInFlightHoldTooMuch) {
     EXPECT_TRUE(refusal.starts_with("HTTP/1.1 503")) << refusal;
     EXPECT_NE(refusal.find("Retry-After: 1"), std::string::npos);
   }
-  EXPECT_EQ(server->stats().requests_overloaded, 2u);
+  RawSocket announcing = RawSocket::connect(server->endpoint());
+  announcing.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 201\r\n\r\n");
+  EXPECT_TRUE(announcing.read_response().starts_with("HTTP/1.1 503"));
+  EXPECT_EQ(server->stats().requests_overloaded, 3u);
   gate.answer_all();
   EXPECT_TRUE(first.read_response().starts_with("HTTP/1.1 200"));
   EXPECT_EQ(server->stats().body_bytes_in_flight, 0u);

@@ -61,6 +61,7 @@ bool RawSocket::send(std::string_view bytes) {
 bool RawSocket::read_some(std::string& into) {
   char chunk[16384];
   if (!wait_readable(descriptor_)) {
+    into += kSilent;
     return false;
   }
   const ssize_t got = ::recv(descriptor_, chunk, sizeof(chunk), 0);

@@ -1,5 +1,5 @@
 // Plain loopback sockets for tests that must decide every byte themselves. Waits at most ten seconds, then
-// gives back what came.
+// gives back what came and kSilent.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,8 @@
 #include <string_view>
 
 namespace naru::net::testing {
+
+inline constexpr std::string_view kSilent = "<nothing more came>";
 
 class RawSocket {
  public:

@@ -84,6 +84,13 @@ TEST_F(Tls, VerifiesTheHostNameByName) {
       << wrong.error().message();
 }
 
+TEST_F(Tls, RefusesACertificateOfAnotherName) {
+  start(authority_.issue("localhost", "DNS:other.example"));
+  const auto wrong = call(trusting(), "localhost");
+  ASSERT_FALSE(wrong.has_value());
+  EXPECT_EQ(wrong.error().code(), ErrorCode::kUnavailable);
+}
+
 TEST_F(Tls, RefusesAServerOfAnotherAuthority) {
   start(authority_.issue("server", "IP:127.0.0.1"));
   CertificateAuthority other;
