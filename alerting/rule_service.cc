@@ -83,7 +83,7 @@ class RuleService::Restore final : private bus::RebalanceListener {
     NARU_TRY(restore->consumer_, bus.consumer({.group = {}, .topics = {topic}}, *restore));
     return restore;
   }
-  ~Restore() override { consumer_->close(); }
+  ~Restore() override { consumer_.reset(); }  // calls back while it closes
 
   // True: all was read.
   Result<bool> read(std::chrono::milliseconds wait) {
@@ -193,7 +193,11 @@ RuleService::RuleService(const AlertingConfig& config, bus::Bus& bus, telemetry:
   health_.set("rules", false, "has not read the last statuses yet");
 }
 
-RuleService::~RuleService() = default;
+// First the consumers: they call back into the rest while they close.
+RuleService::~RuleService() {
+  restore_.reset();
+  consumer_.reset();
+}
 
 Result<void> RuleService::step(UnixNanos now, std::chrono::milliseconds wait) {
   if (producer_ == nullptr) {

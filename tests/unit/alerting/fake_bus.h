@@ -28,6 +28,7 @@ class FakeBus final : public Bus {
   std::map<std::string, std::vector<Log>> topics;
   std::map<std::pair<std::string, TopicPartition>, Commit> committed;  // by group
   bool away = false;                                                   // every call answers kUnavailable
+  bool consumers_fail = false;                                         // no consumer can be made
   bool deliveries_fail = false;         // records are answered with kTimeout and not stored
   bool deliveries_wait = false;         // records are stored, answered by answer_deliveries()
   bool reassign = false;                // the next poll revokes everything and assigns it again
@@ -69,6 +70,9 @@ class FakeBus final : public Bus {
   Result<std::unique_ptr<Consumer>> consumer(const ConsumerConfig& config,
                                              RebalanceListener& listener) override {
     NARU_TRY_VOID(reachable());
+    if (consumers_fail) {
+      return fail(ErrorCode::kUnavailable, "the fake bus makes no consumers");
+    }
     return std::make_unique<FakeConsumer>(*this, config, listener);
   }
   Result<void> ensure_topics(std::span<const TopicConfig> wanted) override {

@@ -17,7 +17,7 @@ using testing::SizeIs;
 constexpr std::uint64_t kStart = 1'800'000'000;  // seconds
 
 UnixNanos at(double seconds) {
-  return kStart * kNanosPerSecond + static_cast<UnixNanos>(seconds * 1e9);
+  return kStart * kNanosPerSecond + static_cast<UnixNanos>(static_cast<std::int64_t>(seconds * 1e9));
 }
 
 AlertingConfig one_rule() {
@@ -308,6 +308,17 @@ TEST_F(RuleServiceTest, TriesAgainWhenTheBusIsAwayAtTheStart) {
   log(11, {.copies = 101});
   run_to(20);
   EXPECT_TRUE(last_);
+  EXPECT_THAT(events(), SizeIs(1));
+}
+
+TEST_F(RuleServiceTest, TriesAgainWhenItGetsNoConsumer) {
+  bus_.consumers_fail = true;
+  start();
+  run_to(5);
+  EXPECT_FALSE(last_);
+  bus_.consumers_fail = false;
+  log(6, {.copies = 101});
+  run_to(10);
   EXPECT_THAT(events(), SizeIs(1));
 }
 

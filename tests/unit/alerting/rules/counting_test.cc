@@ -24,7 +24,7 @@ using testing::SizeIs;
 constexpr std::uint64_t kStart = 1'800'000'000;  // seconds
 
 UnixNanos at(double seconds) {
-  return kStart * kNanosPerSecond + static_cast<UnixNanos>(seconds * 1e9);
+  return kStart * kNanosPerSecond + static_cast<UnixNanos>(static_cast<std::int64_t>(seconds * 1e9));
 }
 
 CountingRule more_than_100() {
