@@ -179,7 +179,8 @@ Outcome<void> Mapping::merge(dom::element mappings, std::size_t fields_max) {
         return broken(fmt::format("unsupported value for [dynamic]: {}", simdjson::minify(value)));
       }
       fields_[0].dynamic = *dynamic;
-    } else if (key == "date_detection" && as_bool(value) == false) {
+    } else if ((key == "date_detection" || key == "numeric_detection") && as_bool(value) == false) {
+      std::erase_if(root_options_, [&](const auto& option) { return option.first == key; });
       root_options_.emplace_back(key, "false");
     } else if (key == "_meta") {
       std::erase_if(root_options_, [](const auto& option) { return option.first == "_meta"; });

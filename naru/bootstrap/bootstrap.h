@@ -10,13 +10,13 @@ class App;
 namespace naru {
 
 struct BootstrapOptions {
-  std::string config;     // the prepper's configuration: its clusters are the ones to prepare
-  std::string templates;  // directory of index templates; empty: those of the program
+  std::string config;  // the prepper's configuration: its clusters are the ones to prepare
+  bool plan = false;
   bool apply = false;
 };
 void add_flags(CLI::App& app, BootstrapOptions& options);
 
-// Without --apply prints the difference only. 0: done (or nothing to do), 1: a cluster is away or refuses, 2:
+// Without --apply prints the difference only. 0: done, or nothing to do; 1: a cluster is away or refuses; 2:
 // usage.
 int run_bootstrap(const BootstrapOptions& options);
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -15,7 +16,6 @@
 #include "collector/receive/syslog_listener.h"
 #include "console/console.h"
 #include "core/base/clock.h"
-#include "core/base/json_text.h"
 #include "core/bus/local/local_bus.h"
 #include "core/net/grpc_server.h"
 #include "core/net/http_server.h"
@@ -27,8 +27,6 @@
 
 namespace naru {
 namespace {
-
-constexpr std::size_t kStoreThreads = 4;  // searches block on the disk
 
 // Creates the directory and proves that it can be written, before anything else starts.
 Result<void> make_data_directory(const std::string& path) {
@@ -109,7 +107,6 @@ struct Platform::Parts {
 
   Result<void> open();
   Result<void> listen();
-  void serve(net::HttpRequest request, net::Responder respond);
   net::HttpTransportFactory to_store();
   net::HttpTransportFactory to_collector();
   Result<void> add_server(std::unique_ptr<net::HttpServer>& server, const char* what,
@@ -133,11 +130,7 @@ struct Platform::Parts {
 };
 
 net::HttpTransportFactory Platform::Parts::to_store() {
-  return [this] {
-    return std::make_unique<net::LocalTransport>([this](net::HttpRequest request, net::Responder respond) {
-      store_api->handle(std::move(request), std::move(respond));
-    });
-  };
+  return [this] { return std::make_unique<net::LocalTransport>(store_api->handler()); };
 }
 
 net::HttpTransportFactory Platform::Parts::to_collector() {
@@ -165,9 +158,11 @@ Result<void> Platform::Parts::open() {
   NARU_TRY(store, store::Store::open(store_config, registry));
   store_api = std::make_unique<store::StoreApi>(*store, registry);
 
-  prepper::BootstrapConfig bootstrap;
-  NARU_TRY_VOID(prepper::apply_bootstrap(bootstrap, *to_store()(), bus.get()));
-  prepper = std::make_unique<prepper::Prepper>(prepper::PrepperConfig{}, *bus, to_store(), registry, health);
+  const prepper::PrepperConfig prepper_config;
+  const auto bootstrap_transport = to_store()();
+  const prepper::BootstrapTargets targets{.opensearch = bootstrap_transport.get(), .bus = bus.get()};
+  NARU_TRY(const auto changes, prepper::apply({}, prepper_config, targets));
+  prepper = std::make_unique<prepper::Prepper>(prepper_config, *bus, to_store(), registry, health);
   NARU_TRY_VOID(prepper->start());
   alerting = std::make_unique<alerting::Alerting>(alerting_config(), *bus, registry, health);
   NARU_TRY_VOID(alerting->start());
@@ -182,12 +177,7 @@ Result<void> Platform::Parts::open() {
 Result<void> Platform::Parts::listen() {
   NARU_TRY_VOID(
       add_server(console_server, "console", options.http, console::make_console_handler(to_store()), 2));
-  NARU_TRY_VOID(add_server(
-      store_server, "store", options.store,
-      [this](net::HttpRequest request, net::Responder respond) {
-        store_api->handle(std::move(request), std::move(respond));
-      },
-      kStoreThreads));
+  NARU_TRY_VOID(add_server(store_server, "store", options.store, store_api->handler()));
   net::GrpcServerConfig grpc;
   grpc.address = options.otlp_grpc;
   NARU_TRY(otlp_grpc_server, net::GrpcServer::start(grpc, collector->grpc_handler()));
@@ -228,8 +218,9 @@ ProgressSample Platform::progress() const {
   ProgressSample sample;
   sample.at = monotonic_now();
   sample.read = parts_->collector->progress().records_delivered + read.records_in_flight;
-  sample.stored = prepped.records_finished;
-  sample.lag = sample.read > sample.stored ? sample.read - sample.stored : 0;
+  sample.stored = prepped.created + prepped.duplicates;
+  const std::uint64_t finished = sample.stored + prepped.dead_letters;
+  sample.lag = std::max(sample.read > finished ? sample.read - finished : 0, prepped.in_flight);
   sample.lag_bytes = read.lag_bytes;
   return sample;
 }
