@@ -11,7 +11,9 @@ namespace naru::collector {
 namespace {
 
 constexpr std::string_view kComponent = "collector";
+constexpr const char* kDependency = "bus";
 constexpr std::chrono::milliseconds kHousekeepingPause{100};
+constexpr std::uint64_t kAwayLogPauseNs = 30 * kNanosPerSecond;
 constexpr std::uint64_t kLookUpPauseNs = kNanosPerSecond;
 constexpr std::uint64_t kLookUpFreshNs = 60 * kNanosPerSecond;
 constexpr std::chrono::milliseconds kFirstLookUpWait{2'000};
@@ -162,15 +164,23 @@ void Buffer::report_bus(const Result<void>& outcome) {
       breaker_.failure(monotonic_now());
     }
   }
-  if (!changed) {
-    return;
+  if (changed) {
+    health_.set_dependency(kDependency, outcome.has_value(), outcome ? "" : outcome.error().message());
+    if (outcome) {
+      telemetry::log_info(kComponent, "the bus takes records again");
+    } else {
+      log_bus_away();
+    }
   }
-  health_.set_dependency("kafka", outcome.has_value(), outcome ? "" : outcome.error().message());
-  if (outcome) {
-    telemetry::log_info(kComponent, "the bus takes records again");
-  } else {
+}
+
+void Buffer::log_bus_away() {
+  const std::scoped_lock lock(bus_mutex_);
+  const std::uint64_t now = monotonic_now();
+  if (!bus_reason_.empty() && now >= next_away_log_ns_) {
+    next_away_log_ns_ = now + kAwayLogPauseNs;
     telemetry::log_warn(kComponent, "the bus does not take records, senders wait or are spilled: {}",
-                        outcome.error().message());
+                        bus_reason_);
   }
 }
 
@@ -441,6 +451,7 @@ void Buffer::housekeeping() {
       next_look_up = monotonic_now() + (known ? kLookUpFreshNs : kLookUpPauseNs);
     }
     spill_waiting();
+    log_bus_away();
     std::unique_lock lock(mutex_);
     if (!looked_up_) {
       looked_up_ = true;
@@ -467,8 +478,15 @@ void Buffer::look_up_partitions() {
     } else if (!known) {
       health_.set("topic " + topic, false, count.error().message());
       telemetry::log(telemetry::LogLevel::kDebug, kComponent, "topic {}: {}", topic, count.error().message());
+      if (disposition(count.error().code()) == Disposition::kRetry) {
+        report_bus(fail(count.error()));
+      }
       return;  // the others would wait as long
     }
+  }
+  const std::scoped_lock lock(bus_mutex_);
+  if (bus_reason_.empty()) {
+    health_.set_dependency(kDependency, true);
   }
 }
 

@@ -65,6 +65,7 @@ class Buffer {
 
   bool bus_open();
   void report_bus(const Result<void>& outcome);
+  void log_bus_away();
   void produce(const RequestPtr& request, std::vector<bus::OutRecord> records);
   void settle(const RequestPtr& request, const Result<bus::Position>& outcome);
   void finish(const RequestPtr& request);
@@ -93,6 +94,7 @@ class Buffer {
   mutable std::mutex bus_mutex_;
   flow::CircuitBreaker breaker_;
   std::string bus_reason_;  // why it counts as down
+  std::uint64_t next_away_log_ns_ = 0;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
