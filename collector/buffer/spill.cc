@@ -17,7 +17,7 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::string_view kPositionFile = "drained";
 constexpr std::string_view kPositionMagic = "naru-spill-position 1";
 constexpr std::size_t kReadBytes = 4u << 20;
-constexpr std::chrono::milliseconds kIdleWait{500};
+constexpr std::chrono::milliseconds kIdleWait{100};
 constexpr std::string_view kComponent = "spill";
 
 std::string_view log_id_view(const spool::LogId& id) {
