@@ -468,6 +468,60 @@ TEST(LocalBusConsumer, ReadsOtherPartitionsOnWhileOneCannotBeRead) {
   EXPECT_EQ(consumer->progress().at(0).position, 20);
 }
 
+// Each record is sent only after the one before has arrived. Without the wake-up every round would last until
+// the waiting consumer looks again by itself, after a second.
+TEST(LocalBusConsumer, DoesNotSleepOverARecord) {
+  constexpr int kRounds = 20;
+  MemoryFileSystem files;
+  auto bus = open_or_die(files);
+  create(*bus, "t", 1);
+  std::atomic<int> received = 0;
+  std::thread sender([&] {
+    auto producer = *bus->producer();
+    for (int i = 0; i < kRounds; ++i) {
+      while (received < i) {
+        received.wait(i - 1);
+      }
+      ASSERT_TRUE(send(*producer, make_record("t", "k", std::to_string(i))));
+    }
+  });
+  Listener listener;
+  auto consumer = consume(*bus, listener, "g");
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<InRecord> out;
+  while (out.size() < kRounds) {
+    const std::size_t before = out.size();
+    ASSERT_TRUE(consumer->poll(out, 10, 30s));
+    EXPECT_GT(out.size(), before);
+    received = static_cast<int>(out.size());
+    received.notify_all();
+  }
+  sender.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
+}
+
+TEST(LocalBusGroup, TakesPartitionsFromAConsumerThatStoppedPolling) {
+  MemoryFileSystem files;
+  LocalBusConfig config = quick();
+  config.poll_interval_max = 1ms;
+  auto bus = open_or_die(files, config);
+  create(*bus, "t", 2);
+  Listener stuck_listener;
+  auto stuck = consume(*bus, stuck_listener, "g");
+  drain(*stuck);
+  ASSERT_THAT(stuck_listener.owned, SizeIs(2));
+  Listener other_listener;
+  auto other = consume(*bus, other_listener, "g");
+  std::vector<InRecord> out;
+  while (other_listener.owned.size() < 2) {
+    ASSERT_TRUE(other->poll(out, 1, 1ms));
+  }
+  const Commit late{{"t", 0}, 0, "late"};
+  EXPECT_EQ(stuck->commit(std::span(&late, 1)).error().code(), ErrorCode::kConflict);
+  ASSERT_TRUE(stuck->poll(out, 1, 0ms));
+  EXPECT_TRUE(stuck_listener.lost);
+}
+
 TEST(LocalBusGroup, SharesPartitionsAndHandsThemOverInsidePoll) {
   MemoryFileSystem files;
   auto bus = open_or_die(files);
