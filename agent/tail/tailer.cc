@@ -11,6 +11,7 @@ namespace {
 
 constexpr int kTurnsPerStep = 16;          // then completions and events get their turn
 constexpr std::size_t kSealedPerSync = 4;  // batches that one sync serves while the connections are busy
+constexpr int kRebuildAttempts = 8;        // of a batch whose files change while it is read again
 constexpr std::uint64_t kCommitRetry = kNanosPerSecond;
 constexpr std::uint64_t kPublishEvery = kNanosPerSecond / 5;
 
@@ -368,10 +369,7 @@ void Tailer::resend() {
   std::uint64_t lost_in_all = 0;
   for (const Batch& batch : batches) {
     BatchBuilder builder;
-    std::uint64_t lost = 0;
-    for (const Range& range : batch.files) {
-      lost += rebuild(range, builder);
-    }
+    const std::uint64_t lost = rebuild(batch, builder);
     lost_in_all += lost;
     if (builder.empty()) {
       payloads.push_back(encode_done(batch.number, 0, lost));
@@ -395,16 +393,40 @@ void Tailer::resend() {
   }
 }
 
-// Adds the records of the range and returns how many of them are lost.
-std::uint64_t Tailer::rebuild(const Range& range, BatchBuilder& into) {
+// Adds the records of the batch and returns how many of them are lost.
+std::uint64_t Tailer::rebuild(const Batch& batch, BatchBuilder& into) {
+  for (int attempt = 1;; ++attempt) {
+    std::uint64_t lost = 0;
+    bool again = false;
+    for (const Range& range : batch.files) {
+      const std::optional<std::uint64_t> missing = rebuild(range, into);
+      lost += missing.value_or(range.count);
+      again = again || !missing;
+    }
+    if (!again || attempt == kRebuildAttempts) {
+      return lost;
+    }
+    into.take();
+  }
+}
+
+// The same for one range. nullopt: the file was truncated meanwhile. It is then looked for afresh, and the
+// batch must be begun again.
+std::optional<std::uint64_t> Tailer::rebuild(const Range& range, BatchBuilder& into) {
   const auto followed = followed_.find(range.key);
   if (followed == followed_.end() || !ensure_open(*followed->second)) {
     return range.count;
   }
   Followed& file = *followed->second;
-  const Result<Fingerprint> window = window_of(file.file, range.end);
-  if (!window || *window != range.window) {
-    return range.count;
+  // Behind the reading too: what was read before a truncation is not mixed with what came after it.
+  const auto intact = [&] {
+    const Result<std::string> head = file.file.read(0, range.prefix.size);
+    const Result<Fingerprint> window = window_of(file.file, range.end);
+    return head && begins_with(*head, range.prefix) && window && *window == range.window;
+  };
+  if (!intact()) {
+    rewritten(file, file.lag());
+    return std::nullopt;
   }
   const RecordSource from{file.key, file.source, file.resource};
   std::uint64_t at = range.begin;
@@ -426,6 +448,10 @@ std::uint64_t Tailer::rebuild(const Range& range, BatchBuilder& into) {
       break;
     }
     at += *consumed;
+  }
+  if (!intact()) {
+    rewritten(file, file.lag());
+    return std::nullopt;
   }
   return range.count - std::min<std::uint64_t>(range.count, counts.lines);
 }

@@ -80,6 +80,7 @@ class Tailer {
                           const Followed& of) const;
   bool wait_as_suspect(const std::string& path, std::size_t input, const File& file, std::uint64_t size,
                        const std::string& head);
+  bool settle_rewritten(const std::vector<SourceKey>& keys);
   void settle_suspects(SourceKey like, std::uint64_t offset);
   void unindex_head(const Followed& file);
   void index_head(Followed& file, std::string_view head);
@@ -105,7 +106,8 @@ class Tailer {
   void seal(std::size_t lane);
   bool commit();
   void resend();
-  std::uint64_t rebuild(const Range& range, BatchBuilder& into);
+  std::uint64_t rebuild(const Batch& batch, BatchBuilder& into);
+  std::optional<std::uint64_t> rebuild(const Range& range, BatchBuilder& into);
   std::uint64_t held_bytes() const;
   void publish();
 

@@ -234,20 +234,13 @@ void Tailer::meet(const std::string& path, std::size_t input) {
     return;
   }
 
-  // A copy may be seen before the truncation of its original: that one is looked at first.
-  for (const SourceKey key : files_that_begin_like(path, *head)) {
-    const auto at = followed_.find(key);
-    if (at == followed_.end() || !at->second->file.is_open()) {
-      continue;
+  // A copy may be seen before the truncation of its original, and that may happen between two looks.
+  do {
+    settle_rewritten(files_that_begin_like(path, *head));
+    if (find(facts->inode) != nullptr || wait_as_suspect(path, input, *opened, facts->size, *head)) {
+      return;
     }
-    const Result<Look> seen = look_at(at->second->file, at->second->known);
-    if (seen && compare(at->second->known, seen->seen()) == Match::kRewritten) {
-      rewritten(*at->second, at->second->lag());
-    }
-  }
-  if (find(facts->inode) != nullptr || wait_as_suspect(path, input, *opened, facts->size, *head)) {
-    return;
-  }
+  } while (settle_rewritten(files_that_begin_like(path, *head)));
   const bool near_end = first_start_ && !config_.files[input].from_start;
   const std::uint64_t offset = near_end ? first_offset(*opened, facts->size) : 0;
   follow_new(path, input, std::move(*opened), *facts, *head, offset);
@@ -260,6 +253,23 @@ std::vector<SourceKey> Tailer::files_that_begin_like(const std::string& path, co
     keys.push_back(at->second);
   }
   return keys;
+}
+
+// Whether one of the files was rewritten; it is then a new generation.
+bool Tailer::settle_rewritten(const std::vector<SourceKey>& keys) {
+  bool any = false;
+  for (const SourceKey key : keys) {
+    const auto at = followed_.find(key);
+    if (at == followed_.end() || !at->second->file.is_open()) {
+      continue;
+    }
+    const Result<Look> seen = look_at(at->second->file, at->second->known);
+    if (seen && compare(at->second->known, seen->seen()) == Match::kRewritten) {
+      rewritten(*at->second, at->second->lag());
+      any = true;
+    }
+  }
+  return any;
 }
 
 void Tailer::unindex_head(const Followed& file) {
@@ -337,7 +347,13 @@ void Tailer::settle_suspects(SourceKey like, std::uint64_t offset) {
         facts ? opened->read(0, kFingerprintBytesMax) : Result<std::string>(fail(facts.error()));
     if (head && facts->size == suspect.size && facts->size <= offset && find(facts->inode) == nullptr) {
       suspects_.erase(path);
+      // What makes the copy needless stands in batches that must be noted before it is.
+      for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+        seal(lane);
+      }
       follow_new(path, suspect.input, std::move(*opened), *facts, *head, facts->size);
+      moved_.push_back(std::move(pending_.back()));
+      pending_.pop_back();
     }
   }
 }
