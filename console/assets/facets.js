@@ -4,6 +4,11 @@ import { button, h } from "./dom.js";
 
 const exact = new Intl.NumberFormat("en");
 
+// The end of a path says more than its beginning.
+const PATH_SHOWN = 20;
+const shorten = (text) =>
+  (text.startsWith("/") && text.length > PATH_SHOWN ? `…${text.slice(1 - PATH_SHOWN)}` : text);
+
 // facets: Map field -> [{key, doc_count}]; state: the filters set now
 export function showFacets(panel, kind, facets, state, filter) {
   panel.replaceChildren(...kind.facets.map(([field, name, words]) => {
@@ -16,7 +21,7 @@ export function showFacets(panel, kind, facets, state, filter) {
         const chosen = state.filters.find((chip) => chip.field === field && chip.value === value);
         const share = Number(bucket.doc_count) / most;
         const row = button([
-          h("span", { class: "name" }, value === "" ? "(empty)" : words?.[value] ?? String(bucket.key_as_string ?? value)),
+          h("span", { class: "name" }, value === "" ? "(empty)" : words?.[value] ?? shorten(String(bucket.key_as_string ?? value))),
           h("span", { class: "count" }, exact.format(Number(bucket.doc_count))),
         ], (event) => filter(field, value, event.altKey), {
           class: `value${chosen ? chosen.not ? " without" : " only" : ""}`,

@@ -49,12 +49,16 @@ export class Histogram {
       const bar = bars[Math.round((bucket.key - start) / step)];
       if (bar) Object.assign(bar, { count: bucket.count, levels: bucket.levels });
     }
-    this.data = { kind, clock, bars, step, from, to, levels: kind.stack?.levels ?? [{ key: "info", name: kind.label }] };
+    // Where nothing has a level, levels would only be a grey picture.
+    const plain = !kind.stack || buckets.every((bucket) => [...bucket.levels.keys()].every((key) => key === "none"));
+    if (plain) for (const bar of bars) bar.levels = new Map([["info", bar.count]]);
+    const levels = plain ? [{ key: "info", name: kind.label }] : kind.stack.levels;
+    this.data = { plain, clock, bars, step, levels };
     this.#draw();
   }
 
   #draw() {
-    const { bars, clock, step, levels, kind } = this.data;
+    const { plain, bars, levels } = this.data;
     const width = Math.max(200, this.chart.clientWidth);
     const slot = (width - SCALE) / bars.length;
     const gap = slot > 4 ? 1 : 0;
@@ -83,7 +87,7 @@ export class Histogram {
     this.chart.replaceChildren(picture, this.selection, this.tip);
     const totals = levels.map(({ key, name }) =>
       ({ key, name, count: bars.reduce((sum, bar) => sum + (bar.levels.get(key) ?? 0), 0) }));
-    this.legend.replaceChildren(...(kind.stack ? totals.filter(({ count }) => count > 0) : []).map(({ key, name, count }) =>
+    this.legend.replaceChildren(...(plain ? [] : totals.filter(({ count }) => count > 0)).map(({ key, name, count }) =>
       h("span", { class: `key ${key}` }, h("i"), `${name} `, h("b", {}, exact.format(count)))));
   }
 
