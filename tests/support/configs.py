@@ -27,17 +27,17 @@ def collector(data: Path, kafka: str, grpc: str = _ANY_PORT, http: str = _ANY_PO
     """Takes OTLP and syslog without authentication."""
     return {
         "admin": {"address": _ANY_PORT},
-        "data_dir": str(data),
+        "spill": {"directory": str(data / "spill")},
         "otlp_grpc": {"address": grpc},
         "otlp_http": {"address": http},
         "syslog": {"address": _ANY_PORT},
-        "kafka": {"bootstrap": kafka},
+        "kafka": {"brokers": kafka},
     }
 
 
 def prepper(kafka: str, opensearch: str) -> Config:
     """One pipeline with default data sets."""
-    return {"admin": {"address": _ANY_PORT}, "kafka": {"bootstrap": kafka}, "opensearch": {"urls": [opensearch]}}
+    return {"admin": {"address": _ANY_PORT}, "kafka": {"brokers": kafka}, "opensearch": {"urls": [opensearch]}}
 
 
 def alerting(kafka: str) -> Config:
@@ -49,4 +49,4 @@ def alerting(kafka: str) -> Config:
         "more_than": 100,
         "window": "1m",
     }
-    return {"admin": {"address": _ANY_PORT}, "kafka": {"bootstrap": kafka}, "rules": [rule]}
+    return {"admin": {"address": _ANY_PORT}, "kafka": {"brokers": kafka}, "rules": [rule]}
