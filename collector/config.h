@@ -57,9 +57,12 @@ struct CollectorConfig {
   TopicsConfig topics;
   AuthenticationConfig authentication;
   SpillConfig spill;
-  std::size_t bytes_in_flight_max = 128u << 20;   // of requests not yet answered; over it 503
-  std::size_t value_bytes_max = 900'000;          // contracts.md 3
-  std::chrono::milliseconds retry_after{1'000};   // told to senders that have to wait
+  std::size_t bytes_in_flight_max = 128u << 20;  // of requests not yet answered; over it 503
+  std::size_t value_bytes_max = 900'000;         // contracts.md 3
+  std::chrono::milliseconds retry_after{1'000};  // told to senders that have to wait
+  // A request that is not durable by then is answered with 503, so that its sender learns it from us and not
+  // from its own timeout. The bus may still take it: the repeat has the same identities.
+  std::chrono::milliseconds answer_within{10'000};
   std::chrono::milliseconds stall_limit{60'000};  // /readyz turns red when a request waits longer
 };
 
@@ -86,6 +89,11 @@ void describe_limits(config::Schema<T>& schema, const Own& own) {
   schema
       .field("retry_after", own(&CollectorConfig::retry_after),
              "When senders that have to wait may come back.")
+      .min(std::chrono::milliseconds(1));
+  schema
+      .field(
+          "answer_within", own(&CollectorConfig::answer_within),
+          "A request that is not durable by then is answered with 503; keep it below the senders' timeouts.")
       .min(std::chrono::milliseconds(1));
   schema
       .field("stall_limit", own(&CollectorConfig::stall_limit),

@@ -450,7 +450,7 @@ void Buffer::housekeeping() {
       const bool known = std::ranges::all_of(partitions_, [](const auto& count) { return count > 0; });
       next_look_up = monotonic_now() + (known ? kLookUpFreshNs : kLookUpPauseNs);
     }
-    spill_waiting();
+    expire_waiting();
     log_bus_away();
     std::unique_lock lock(mutex_);
     if (!looked_up_) {
@@ -490,25 +490,31 @@ void Buffer::look_up_partitions() {
   }
 }
 
-// A client's request that the bus has not taken for a while goes to disk.
-void Buffer::spill_waiting() {
-  if (spill_ == nullptr) {
-    return;
-  }
-  const auto limit = static_cast<std::uint64_t>(std::chrono::nanoseconds(config_.spill.after).count());
+// What the bus has not taken for a while goes to disk, or back to its sender.
+void Buffer::expire_waiting() {
+  const auto nanos = [](std::chrono::milliseconds limit) {
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(limit).count());
+  };
+  const std::uint64_t now = monotonic_now();
   std::vector<RequestPtr> due;
   {
     const std::scoped_lock lock(mutex_);
-    const std::uint64_t now = monotonic_now();
     for (const RequestPtr& request : in_flight_) {
-      if (now - request->started_ns < limit) {
-        break;
+      if (now - request->started_ns >=
+          nanos(may_spill(*request) ? config_.spill.after : config_.answer_within)) {
+        due.push_back(request);
       }
-      due.push_back(request);
     }
   }
   for (const RequestPtr& request : due) {
-    spill(request);
+    if (may_spill(*request)) {
+      spill(request);
+      continue;
+    }
+    const Error error(ErrorCode::kTimeout,
+                      fmt::format("not acknowledged within {} ms", config_.answer_within.count()));
+    report_bus(fail(error));
+    answer(request, fail(ErrorCode::kUnavailable, "not durable yet, send again: " + error.message()));
   }
 }
 

@@ -77,7 +77,7 @@ class Buffer {
   Result<void> deliver_spilled(std::span<const SpilledRequest> requests, const std::atomic<bool>& stop);
   void housekeeping();
   void look_up_partitions();
-  void spill_waiting();
+  void expire_waiting();
   std::optional<double> oldest_age() const;
   telemetry::StageLedger& ledger(otlp::Signal signal) { return ledgers_[static_cast<std::size_t>(signal)]; }
 

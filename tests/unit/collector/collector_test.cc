@@ -283,6 +283,19 @@ TEST_F(CollectorTest, AsksAgentsToWaitWhenADeliveryFails) {
   EXPECT_EQ(count("accepted"), 0U);
 }
 
+TEST_F(CollectorTest, AsksAgentsToWaitWhenTheBusDoesNotAnswerInTime) {
+  config_.answer_within = milliseconds(1);
+  start();
+  bus_.set_mode(FakeBus::Mode::kHold);
+  const HttpAnswer answer = post(kAgentPeer, log_request("x"));
+  EXPECT_EQ(answer->get().status, 503);
+  bus_.acknowledge_held();  // too late to change the answer
+  EXPECT_EQ(bus_.stored().size(), 1U);
+  EXPECT_EQ(count("accepted"), 0U);
+  collector_->stop(milliseconds(10'000));
+  EXPECT_EQ(collector_->progress().requests_in_flight, 0U);
+}
+
 TEST_F(CollectorTest, BoundsTheBytesThatAreNotDurable) {
   config_.bytes_in_flight_max = 1'500;
   start();
