@@ -235,8 +235,9 @@ Outcome<void> DocumentReader::Walk::read_member(ondemand::value value, std::stri
       if (auto code = value.get_string().get(text)) {
         return broken_json(code);
       }
-      learned_->type =
-          text.size() >= 10 && text[4] == '-' && parse_date(text) ? FieldType::kDate : FieldType::kText;
+      learned_->type = mapping_->date_detection() && text.size() >= 10 && text[4] == '-' && parse_date(text)
+                           ? FieldType::kDate
+                           : FieldType::kText;
       break;
     }
     default:  // null or an empty array says nothing about the type

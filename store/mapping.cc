@@ -97,6 +97,9 @@ const Field* Mapping::find(std::string_view path) const {
 
 const Field* Mapping::child(const Field& object, std::string_view name, std::size_t& hint) const {
   const std::size_t count = object.children.size();
+  if (hint >= count) {
+    hint = 0;
+  }
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t at = hint + i < count ? hint + i : hint + i - count;
     const Field& field = fields_[object.children[at]];

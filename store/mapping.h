@@ -84,6 +84,7 @@ class Mapping {
   // The child of `object` named `name`, looking at position `hint` first; `hint` moves behind it.
   const Field* child(const Field& object, std::string_view name, std::size_t& hint) const;
   Dynamic dynamic_of(const Field& object) const;
+  bool date_detection() const { return date_detection_; }  // of strings in unknown fields
 
   // A field for a query, or a leaf below a flat_object (then `leaf` is the path behind the field).
   struct Found {
@@ -107,6 +108,7 @@ class Mapping {
   std::vector<Field> fields_;
   std::unordered_map<std::string, std::uint32_t> by_path_;
   std::vector<std::pair<std::string, std::string>> root_options_;
+  bool date_detection_ = true;
 };
 
 }  // namespace naru::store

@@ -542,6 +542,12 @@ Outcome<std::shared_ptr<Index>> Store::Impl::create(std::string_view name, std::
                                     {},
                                     std::string(name)});
   }
+  for (const auto& [_, other] : indices) {
+    const std::lock_guard other_lock(other->mutex);
+    if (other->aliases.contains(std::string(name))) {
+      return invalid("already exists as alias");
+    }
+  }
   if (indices.size() >= config.indices_max) {
     return refuse(
         400, "validation_exception",
