@@ -1,5 +1,8 @@
 // naru: the whole platform in one process, and the operator's verbs.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -13,7 +16,6 @@ int main(int argc, char** argv) {
   using namespace naru;
   const program::StopSignals signals;
   CLI::App app("Carries logs, metrics and traces to a searchable store, and loses none.", "naru");
-  app.require_subcommand(1);
 
   UpOptions up;
   CLI::App* up_verb =
@@ -40,5 +42,10 @@ int main(int argc, char** argv) {
   if (*check_verb) {
     return run_check(check);
   }
-  return run_bootstrap(bootstrap);
+  if (*bootstrap_verb) {
+    return run_bootstrap(bootstrap);
+  }
+  // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
+  fmt::print(stderr, "naru: say what to do: up, check or bootstrap; naru --help explains them\n");
+  return program::kExitUsage;
 }
