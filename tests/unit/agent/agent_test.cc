@@ -220,6 +220,24 @@ TEST_F(AgentTest, ATruncatedFileIsANewGeneration) {
   EXPECT_EQ(agent->metric("naru_agent_lost_by_truncation_bytes_total"), 0);
 }
 
+// No look ever sees the file short: only its head, or only the bytes before the checkpoint, tell.
+TEST_F(AgentTest, ContentReplacedInPlaceIsANewGeneration) {
+  const std::string head = lines(0, 200, "head ");
+  append(log("a.log"), head + lines(0, 200, "old "));
+  auto agent = start();
+  ASSERT_TRUE(collector_.wait_for(400));
+  const auto replace = [&](const std::string& content) {
+    std::fstream file(log("a.log"), std::ios::binary | std::ios::in | std::ios::out);
+    file << content << std::flush;
+  };
+  replace(head + lines(0, 300, "new "));  // the same first 1,024 bytes
+  ASSERT_TRUE(collector_.wait_for(900));
+  replace(lines(0, 600, "other "));
+  ASSERT_TRUE(collector_.wait_for(1500));
+  EXPECT_EQ(collector_.accepted().size(), 1500U);
+  EXPECT_EQ(collector_.distinct().size(), 1500U);
+}
+
 // The heart of contracts.md 1: the same file name and the same offsets, other lines.
 TEST_F(AgentTest, CopytruncateWithNewLinesAtUsedOffsetsGivesEveryLineItsOwnIdentity) {
   append(log("a.log"), lines(0, 100, "before "));
