@@ -716,7 +716,7 @@ void Store::Impl::run() {
   while (!stopping) {
     {
       std::unique_lock lock(wake_mutex);
-      wake.wait_for(lock, std::chrono::milliseconds(500), [&] { return stopping.load(); });
+      wake.wait_for(lock, std::chrono::milliseconds(config.maintain_millis), [&] { return stopping.load(); });
     }
     if (!stopping) {
       maintain(wall_now());
@@ -993,7 +993,9 @@ Result<std::unique_ptr<Store>> Store::open(StoreConfig config, telemetry::Regist
   inside.disk_gauge =
       registry.sampled_gauge("naru_store_disk_bytes", "Bytes of the store's files, logs left out.", {},
                              [&inside] { return static_cast<double>(inside.database->disk_bytes()); });
-  inside.worker = std::thread([&inside] { inside.run(); });
+  if (inside.config.maintain_millis != 0) {
+    inside.worker = std::thread([&inside] { inside.run(); });
+  }
   return store;
 }
 

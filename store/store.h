@@ -30,9 +30,10 @@ struct StoreConfig {
   std::size_t write_buffer_bytes = 32u << 20;  // up to four of them
   int zstd_level = 1;                          // of documents: higher is smaller and slower
   std::uint64_t disk_free_min = 512u << 20;    // below it bulks are answered 429 cluster_block_exception
-  std::uint64_t disk_bytes_max = 0;  // above it the index with the oldest documents goes; 0: no limit
-  std::uint32_t retention_days = 0;  // indices whose newest document is older go; 0: kept
-  std::size_t fields_max = 1000;     // of one mapping (index.mapping.total_fields.limit)
+  std::uint64_t disk_bytes_max = 0;     // above it the index with the oldest documents goes; 0: no limit
+  std::uint32_t retention_days = 0;     // indices whose newest document is older go; 0: kept
+  std::uint32_t maintain_millis = 500;  // how often the background work runs; 0: only maintain()
+  std::size_t fields_max = 1000;        // of one mapping (index.mapping.total_fields.limit)
   std::size_t indices_max = 1000;
   std::uint64_t search_millis_max = 30'000;  // then a search answers what it has, with timed_out true
   std::size_t bulk_items_max = 200'000;      // of one request

@@ -34,6 +34,7 @@ class TestStore {
   TestStore() {
     config.directory = directory_.path() + "/store";
     config.disk_free_min = 0;
+    config.maintain_millis = 0;
     open();
   }
   ~TestStore() { close(); }
