@@ -309,6 +309,10 @@ void RuleService::count_value(const bus::InRecord& value, UnixNanos now) {
   while (resources.next()) {
     ok = count_resource(resources.bytes(), hit) && ok;
   }
+  for (Rule& rule : rules_) {
+    rule.matches.add(std::exchange(rule.matched, 0));
+  }
+  repeats_dropped_.add(std::exchange(repeats_in_value_, 0));
   if (!ok || !resources.ok()) {
     undecodable_.add();
     if (now >= complain_again_at_) {
@@ -378,7 +382,7 @@ void RuleService::count_record(const otlp::ResourceGroup& resource, const otlp::
         position = static_cast<std::uint64_t>(own->integer);
       }
       if (!repeats_.admit(identity.source, position, hit.origin)) {
-        repeats_dropped_.add();
+        ++repeats_in_value_;
         return;
       }
     }
@@ -387,7 +391,7 @@ void RuleService::count_record(const otlp::ResourceGroup& resource, const otlp::
     hit.target = rule.target.render(resource.attributes(), record.attributes());
     hit.event_time = record.time != 0 ? record.time : record.observed_time;
     if (counting_->count(hit, transitions_)) {
-      rule.matches.add();
+      ++rule.matched;
     } else {
       refused_.add();
     }
@@ -427,7 +431,7 @@ void RuleService::on_revoked(std::span<const bus::TopicPartition> partitions, bo
 void RuleService::note_progress() {
   for (const bus::Consumer::Progress& progress : consumer_->progress()) {
     const auto found = partitions_.find(progress.partition);
-    if (found != partitions_.end() && found->second.assigned && last_contact_ != 0 &&
+    if (found != partitions_.end() && found->second.assigned &&
         progress.position >= std::max(progress.high, found->second.high_at_assignment)) {
       found->second.clock.caught_up(last_contact_);
     }

@@ -61,6 +61,7 @@ class RuleService final : private bus::RebalanceListener {
     Matcher matcher;
     TargetTemplate target;
     telemetry::Counter matches;
+    std::uint64_t matched = 0;  // in the value at hand
   };
   struct Partition {
     std::uint32_t origin = 0;  // its number in counting_ and repeats_
@@ -129,6 +130,7 @@ class RuleService final : private bus::RebalanceListener {
   std::atomic<UnixNanos> caught_up_shown_{0};
   UnixNanos complain_again_at_ = 0;  // about undecodable values
 
+  std::uint64_t repeats_in_value_ = 0;
   telemetry::Counter records_, repeats_dropped_, undecodable_, refused_, sources_evicted_, counts_dropped_;
   telemetry::Gauge targets_gauge_, pending_gauge_;
 };

@@ -188,6 +188,22 @@ TEST_F(RuleServiceTest, NeitherMissesNorDoublesAChangeAcrossRestarts) {
   EXPECT_THAT(events(), SizeIs(2));
 }
 
+TEST_F(RuleServiceTest, DoesNotTakeTheBeginningOfItsSecondCountingForSilence) {
+  start();
+  for (int second = 1; second <= 300; ++second) {
+    log(second, {.copies = 3}, second % 2);
+    run_to(second);
+  }
+  ASSERT_THAT(events(), ElementsAre("service.api HEALTHY->CRITICAL"));
+  start();
+  run_to(310);
+  EXPECT_THAT(events(), SizeIs(1));
+  run_to(600);
+  EXPECT_THAT(events(), ElementsAre("service.api HEALTHY->CRITICAL", "service.api CRITICAL->HEALTHY"));
+  // Seconds 267 to 300 hold 102 records, and the window of a minute that begins with 267 ends with 326.
+  EXPECT_EQ(event(1).at, at(326 + 60 + 1));
+}
+
 TEST_F(RuleServiceTest, FindsAChangeThatWasNotPublishedBeforeADeath) {
   start();
   bus_.deliveries_fail = true;
