@@ -15,6 +15,7 @@ namespace {
 using Kind = otlp::AnyValue::Kind;
 
 constexpr std::string_view kCutMember = "naru.cut_leaves";
+constexpr std::size_t kNameRoomMin = 64;  // an object is only opened where its names have so much room
 constexpr std::string_view kOverflowMember = "naru.overflow";
 
 // Names of one object in a careful pass.
@@ -44,6 +45,11 @@ class NameSet {
 };
 
 }  // namespace
+
+// How long a name below `path_bytes` may be.
+std::size_t ValueWriter::name_room(std::size_t path_bytes, const Pass& pass) const {
+  return pass.bag ? std::min(limits_.name_bytes_max, limits_.path_bytes_max - path_bytes) : SIZE_MAX;
+}
 
 // True unless the innermost object has `name` already. `seen` is a filter over lengths and end characters.
 bool ValueWriter::is_new_name(std::string_view name, std::size_t frame, std::uint64_t& seen) {
@@ -103,11 +109,10 @@ void ValueWriter::write_map(JsonOut& out, std::string_view encoded, std::size_t 
     first = false;
     std::size_t name_bytes = entry.key.size();
     if (pass.careful) {
-      const std::string name =
-          careful_names.unique(entry.key, pass.bag ? limits_.name_bytes_max : entry.key.size(), pass.cut);
+      const std::string name = careful_names.unique(entry.key, name_room(path_bytes, pass), pass.cut);
       name_bytes = name.size();
       out.string(name);
-    } else if (name_bytes > limits_.name_bytes_max || !is_new_name(entry.key, frame, seen) ||
+    } else if (name_bytes > name_room(path_bytes, pass) || !is_new_name(entry.key, frame, seen) ||
                !out.string(entry.key)) {
       pass.trouble = true;
       return false;
@@ -164,7 +169,8 @@ void ValueWriter::write_value(JsonOut& out, std::string_view encoded, std::size_
     case Kind::kMap:
       break;
   }
-  if (depth >= limits_.depth_max) {
+  const bool path_is_full = pass.bag && path_bytes + kNameRoomMin > limits_.path_bytes_max;
+  if (depth >= limits_.depth_max || (path_is_full && value.kind == Kind::kMap)) {
     write_bytes(out, encoded, path_bytes, pass);
     return;
   }
@@ -290,10 +296,11 @@ void ValueWriter::write_bag_careful(JsonOut& out, const otlp::Attributes& attrib
   result.ok = ok && !pass.malformed;
 }
 
-BagResult ValueWriter::write_bag(JsonOut& out, const otlp::Attributes& attributes, std::size_t root_bytes,
+BagResult ValueWriter::write_bag(JsonOut& out, const otlp::Attributes& attributes, std::size_t name_bytes,
                                  BagVisitor* visitor, std::span<const ExtraMember> extras,
                                  std::uint32_t cut_before) {
   BagResult result;
+  const std::size_t root_bytes = 2 * name_bytes + 1;  // the term names the bag twice
   const std::size_t before = out.size();
   if (extras.empty() && cut_before == 0) {
     Pass pass{.careful = false};

@@ -5,7 +5,8 @@
 //   a name over name_bytes_max                     cut
 //   a name that occurs twice, also after repair    gets "#2", "#3", ...
 //   leaves beyond leaves_max                       JSON text of the rest in `naru.overflow`, cut like a text
-//   a value nested deeper than depth_max           base64 of its encoded form
+//   a value nested deeper than depth_max, or       base64 of its encoded form
+//   an object under a path near path_bytes_max
 //   NaN and infinities                             "NaN", "Infinity", "-Infinity"
 //   bytes                                          base64
 // `naru.cut_leaves` counts what was cut. Rules and figures: docs/formats/documents.md.
@@ -25,8 +26,10 @@
 namespace naru::prepper {
 
 struct BagLimits {
-  // Lucene refuses a term over 32,766 bytes, and flat_object indexes `path=value` as one term.
+  // Lucene refuses a term over 32,766 bytes, and flat_object indexes `<bag>.<bag>.<path>=<value>` as one
+  // (seen on OpenSearch 2.19.1).
   std::size_t term_bytes_max = 32'766;
+  std::size_t path_bytes_max = 16'384;  // of that term; deeper objects become base64
   std::size_t name_bytes_max = 1'024;
   std::uint32_t leaves_max = 1'024;
   std::uint32_t depth_max = 32;
@@ -56,9 +59,9 @@ class ValueWriter {
  public:
   explicit ValueWriter(BagLimits limits) : limits_(limits) {}
 
-  // Writes `{...}`. `root_bytes`: length of the bag's own name, for the term limit. `visitor` may be null and
+  // Writes `{...}`. `name_bytes`: length of the bag's own name, for the term limit. `visitor` may be null and
   // may see an attribute twice, in the same order.
-  BagResult write_bag(JsonOut& out, const otlp::Attributes& attributes, std::size_t root_bytes,
+  BagResult write_bag(JsonOut& out, const otlp::Attributes& attributes, std::size_t name_bytes,
                       BagVisitor* visitor = nullptr, std::span<const ExtraMember> extras = {},
                       std::uint32_t cut_before = 0);
 
@@ -87,6 +90,7 @@ class ValueWriter {
   void write_bytes(JsonOut& out, std::string_view bytes, std::size_t path_bytes, Pass& pass);
   void write_map(JsonOut& out, std::string_view encoded, std::size_t path_bytes, std::uint32_t depth,
                  Pass& pass);
+  std::size_t name_room(std::size_t path_bytes, const Pass& pass) const;
   bool is_new_name(std::string_view name, std::size_t frame, std::uint64_t& seen);
 
   BagLimits limits_;

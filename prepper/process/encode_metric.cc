@@ -34,9 +34,25 @@ std::uint32_t exemplars_field(otlp::MetricKind kind) {
   }
 }
 
+std::string_view non_finite_text(double value) {
+  return std::isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+}
+
+}  // namespace
+
+// The index's longs end at 2^63 - 1.
+void Encoder::write_count(std::uint64_t count) {
+  if (count > INT64_MAX) {
+    ++clamped_counts_;
+    count = INT64_MAX;
+  }
+  out_.integer(count);
+}
+
 // Buckets of an exponential histogram: offset sint32 = 1, bucket_counts repeated uint64 = 2.
-void write_buckets(JsonOut& out, std::string_view offset_member, std::string_view counts_member,
-                   std::string_view encoded) {
+void Encoder::write_exponential_buckets(std::string_view offset_member, std::string_view counts_member,
+                                        std::string_view encoded) {
+  JsonOut& out = out_;
   std::int32_t offset = 0;
   bool first = true;
   const std::size_t before = out.size();
@@ -47,7 +63,7 @@ void write_buckets(JsonOut& out, std::string_view offset_member, std::string_vie
       out.raw(',');
     }
     first = false;
-    out.integer(count);
+    write_count(count);
   };
   otlp::Reader in(encoded);
   while (in.next()) {
@@ -80,12 +96,6 @@ void write_buckets(JsonOut& out, std::string_view offset_member, std::string_vie
   out.raw(offset_member);
   out.integer(offset);
 }
-
-std::string_view non_finite_text(double value) {
-  return std::isnan(value) ? "\"NaN\"" : value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-}
-
-}  // namespace
 
 void Encoder::render_metric_head(const otlp::Metric& metric) {
   JsonOut& out = metric_text_;
@@ -151,7 +161,7 @@ void Encoder::write_histogram(const otlp::DataPoint& point) {
   out_.raw(",\"buckets\":[");
   for (std::size_t i = 0; i < counts; ++i) {
     out_.raw(i == 0 ? "{\"count\":" : ",{\"count\":");
-    out_.integer(load_le<std::uint64_t>(point.bucket_counts.data() + i * kWord));
+    write_count(load_le<std::uint64_t>(point.bucket_counts.data() + i * kWord));
     if (i > 0 && i - 1 < bounds && std::isfinite(bound(i - 1))) {
       out_.raw(",\"min\":");
       out_.real(bound(i - 1));
@@ -169,12 +179,12 @@ void Encoder::write_exponential(const otlp::DataPoint& point) {
   out_.raw(",\"scale\":");
   out_.integer(point.scale);
   out_.raw(",\"zeroCount\":");
-  out_.integer(point.zero_count);
+  write_count(point.zero_count);
   if (point.zero_threshold != 0) {
     write_real_member(",\"zeroThreshold\":", "naru.original_zero_threshold", point.zero_threshold);
   }
-  write_buckets(out_, ",\"positiveOffset\":", ",\"positive\":", point.positive);
-  write_buckets(out_, ",\"negativeOffset\":", ",\"negative\":", point.negative);
+  write_exponential_buckets(",\"positiveOffset\":", ",\"positive\":", point.positive);
+  write_exponential_buckets(",\"negativeOffset\":", ",\"negative\":", point.negative);
 }
 
 void Encoder::write_summary(const otlp::DataPoint& point) {
@@ -266,6 +276,7 @@ void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded)
   const bool parsed = otlp::parse(metric.kind, encoded, point);
   const EventTime time = event_time(point.time, 0, received_, config_.time);
   begin_document(time.time);
+  clamped_counts_ = 0;
   if (!parsed) {
     abandon_document("data point");
     return;
@@ -286,7 +297,7 @@ void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded)
     }
   } else {
     out_.raw(",\"count\":");
-    out_.integer(point.count);
+    write_count(point.count);
     if (point.has_sum) {
       write_real_member(",\"sum\":", "naru.original_sum", point.sum);
     }
@@ -308,6 +319,9 @@ void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded)
       field != 0 && !write_exemplars(point, field)) {
     abandon_document("data point's exemplars");
     return;
+  }
+  if (clamped_counts_ > 0) {
+    add_extra("naru.clamped_counts", std::to_string(clamped_counts_));
   }
   out_.raw(resource_text_.view());
   out_.raw(scope_text_.view());

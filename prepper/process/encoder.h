@@ -149,6 +149,9 @@ class Encoder {
   bool write_links(const otlp::Span& span);
   bool write_exemplars(const otlp::DataPoint& point, std::uint32_t field);
   void write_real_member(std::string_view member, std::string_view original_name, double value);
+  void write_count(std::uint64_t count);
+  void write_exponential_buckets(std::string_view offset_member, std::string_view counts_member,
+                                 std::string_view encoded);
   void write_histogram(const otlp::DataPoint& point);
   void write_exponential(const otlp::DataPoint& point);
   void write_summary(const otlp::DataPoint& point);
@@ -212,6 +215,7 @@ class Encoder {
   std::shared_ptr<const Contract> contract_;
   std::uint64_t record_mask_ = 0;
   std::array<std::string_view, kPromotedMax> record_values_{};
+  std::uint32_t clamped_counts_ = 0;
   std::string_view uid_;
   std::optional<std::uint64_t> position_;
   std::vector<std::pair<std::string, std::string>> extras_;

@@ -48,6 +48,11 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+// Lucene's two words for a value over 32,766 bytes: of an indexed term and of a doc value.
+bool is_term_limit(std::string_view reason) {
+  return contains(reason, "immense term") || contains(reason, "is too large, must be <=");
+}
+
 }  // namespace
 
 struct BulkReader::Parser {
@@ -75,7 +80,7 @@ Verdict classify_item(int status, std::string_view type, std::string_view reason
     const bool field_limit = contains(reason, "Limit of total fields");
     const bool document = type == "mapper_parsing_exception" || type == "document_parsing_exception" ||
                           type == "strict_dynamic_mapping_exception" ||
-                          (type == "illegal_argument_exception" && contains(reason, "immense term"));
+                          (type == "illegal_argument_exception" && is_term_limit(reason));
     return document && !field_limit ? Verdict::kDocument : Verdict::kHold;
   }
   return status >= 500 ? Verdict::kUnavailable : Verdict::kHold;

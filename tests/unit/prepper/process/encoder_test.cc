@@ -190,14 +190,14 @@ TEST(Bag, CutsLeavesAtTheTermLimitAndSaysSo) {
   value.replace(32'700, 3, "한");  // a character across no cut must stay whole
   const std::string json = log_json(log_record(text("x"), attribute(6, "long", text(value))));
   const std::string kept = at(json, "/attributes/long");
-  EXPECT_EQ(kept.size(), 32'766u - std::string_view("attributes.long=").size());
+  EXPECT_EQ(kept.size(), 32'766u - std::string_view("attributes.attributes.long=").size());
   EXPECT_EQ(at(json, "/attributes/naru.cut_leaves"), "1");
 
-  std::string edge(32'766 - 16 - 1, 'v');
+  std::string edge(32'766 - 27 - 1, 'v');
   edge += "한";  // would end beyond the limit
   const std::string cut =
       at(log_json(log_record(text("x"), attribute(6, "long", text(edge)))), "/attributes/long");
-  EXPECT_EQ(cut, std::string(32'749, 'v'));
+  EXPECT_EQ(cut, std::string(32'738, 'v'));
 }
 
 TEST(Bag, CountsTheCutsOfItsResourceInEveryDocument) {
@@ -235,6 +235,23 @@ TEST(Bag, EndsDeepNestingInBase64) {
   }
   EXPECT_TRUE(from_base64(at(json, pointer)).has_value());
   EXPECT_TRUE(from_base64(at(log_json(log_record(value)), "/body").substr(33, 100)).has_value());
+}
+
+TEST(Bag, KeepsPathsShortEnoughForAnyLeaf) {
+  std::string value = integer(1);
+  for (int i = 0; i < 30; ++i) {
+    value = map({{std::string(1'000, 'k'), value}});
+  }
+  const std::string json = log_json(log_record(text("x"), attribute(6, "deep", value)));
+  std::string pointer = "/attributes/deep";
+  std::size_t objects = 0;
+  while (at(json, pointer).starts_with("{")) {
+    pointer += "/" + at(json, pointer).substr(2, at(json, pointer).find("\":") - 2);
+    ++objects;
+  }
+  EXPECT_GT(objects, 14u);
+  EXPECT_LT(pointer.size(), 16'600u);
+  EXPECT_TRUE(from_base64(at(json, pointer)).has_value());
 }
 
 TEST(Bag, TakesTheIdentityOutAndNothingElse) {
@@ -513,6 +530,15 @@ TEST(MetricDocument, KeepsNumbersThatJsonLacksAsText) {
   const std::string json = metric_json(metric(5, bytes_field(1, point)));
   EXPECT_EQ(at(json, "/value"), "<absent>");
   EXPECT_EQ(at(json, "/attributes/naru.original_value"), "Infinity");
+}
+
+TEST(MetricDocument, ClampsCountsThatALongCannotHold) {
+  const std::string point =
+      point_head() + fixed64_field(4, ~std::uint64_t{0}) + bytes_field(6, packed({1, ~std::uint64_t{0}}));
+  const std::string json = metric_json(metric(9, bytes_field(1, point)));
+  EXPECT_EQ(at(json, "/count"), "9223372036854775807");
+  EXPECT_EQ(at(json, "/buckets/1/count"), "9223372036854775807");
+  EXPECT_EQ(at(json, "/attributes/naru.clamped_counts"), "2");
 }
 
 TEST(MetricDocument, IsOnePerPointWithAnIdOfItsOwn) {
