@@ -49,11 +49,12 @@ class TestFourPrograms(PathCases):
         journal.append(
             [JournalEntry(text, now + i, identifier=identifier) for i, text in enumerate(messages)]
         )
-        query = {"term": {"attributes.SYSLOG_IDENTIFIER": identifier}}
+        query = {"term": {"attributes.syslog.identifier": identifier}}
         index = platform.index("logs")
         eventually(lambda: index.count(query) >= len(messages), 60, f"{len(messages)} journal documents")
         hits = index.hits(query)
         assert_each_once(hits, messages)
+        assert {hit["_source"]["severity"]["number"] for hit in hits} == {9}
         times = Counter(hit["_source"]["@timestamp"] for hit in hits)
         assert times == Counter(time_text((now + i) * 1000) for i in range(len(messages)))
 

@@ -36,7 +36,7 @@ def binary(name: str) -> Path:
     return path
 
 
-def eventually(predicate: Callable[[], T], timeout: float, what: str) -> T:
+def eventually(predicate: Callable[[], T], timeout: float, what: str, every: float = 0.05) -> T:
     """The first true answer of `predicate`; fails with `what` and the last answer after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -45,7 +45,7 @@ def eventually(predicate: Callable[[], T], timeout: float, what: str) -> T:
             return answer
         if time.monotonic() > deadline:
             raise NaruError(f"not within {timeout:.0f} s: {what}; last seen: {answer!r}")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def run(name: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

@@ -119,7 +119,9 @@ class PathCases:
     def test_lines_of_a_renamed_and_a_new_file_of_the_same_name(self, platform: Platform) -> None:
         log = platform.log_file("rotated")
         old, new = numbered("old", 0, 500), numbered("new", 0, 500)
-        append(log, old)
+        append(log, old[:250])
+        platform.await_file(log, 250)  # A file is known by the name that it had when it was first seen.
+        append(log, old[250:])
         log.rename(log.with_name("app.log.1"))
         append(log, new)
         assert_each_once(platform.await_file(log, len(old) + len(new)), old + new)
@@ -213,6 +215,13 @@ class PathCases:
         assert_each_once(platform.await_file(log, len(lines), timeout=120), lines)
 
     def test_every_program_is_healthy_and_its_ledger_balances(self, platform: Platform) -> None:
+        stages = {
+            labels["stage"]
+            for program in platform.programs.values()
+            for name, labels, value in parse_metrics(http_text(program.url("admin") + "/metrics"))
+            if name == "naru_records_delivered_total" and value > 0
+        }
+        assert stages == {"agent", "collector", "prepper", "writer"}
         for name, program in platform.programs.items():
             assert http_status(program.url("admin") + "/livez") == 200, name
             eventually(lambda: http_status(program.url("admin") + "/readyz") == 200, 30, f"{name} ready")

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import configs
 from .index import Index
-from .naru import Program, eventually, run, write_config
+from .naru import NaruError, Program, eventually, run, write_config
 from .otel import Target
 from .services.kafka import KafkaCluster
 from .services.opensearch import OpenSearchCluster
@@ -68,29 +68,34 @@ class Platform(ABC):
         """A read alias: logs, traces or metrics."""
         return Index(self.store_url, alias)
 
-    def file_documents(self, path: Path) -> list[dict[str, Any]]:
-        """The hits whose record was read from `path`."""
-        return self.index("logs").hits({"term": {f"resource.attributes.{FILE_ATTRIBUTE}": str(path)}})
-
     def await_file(self, path: Path, lines: int, timeout: float = 60) -> list[dict[str, Any]]:
         """The hits of a file once there are at least `lines`."""
         query = {"term": {f"resource.attributes.{FILE_ATTRIBUTE}": str(path)}}
-        index = self.index("logs")
-        last: list[int] = []
-
-        def there() -> bool:
-            last[:] = [index.count(query)]
-            return last[0] >= lines
-
-        eventually(there, timeout, f"{lines} documents of {path}; programs: {sorted(self.programs)}")
-        return index.hits(query)
+        return self._await(self.index("logs"), query, lines, timeout, f"of {path}")
 
     def await_dataset(self, alias: str, dataset: str, count: int, timeout: float = 60) -> list[dict[str, Any]]:
         """The hits of a data set once there are at least `count`."""
         prefix = {"logs": "logs-otel-v1", "traces": "otel-v1-apm-span", "metrics": "metrics-otel-v1"}[alias]
         index = Index(self.store_url, f"{prefix}-{dataset}-*")
-        eventually(lambda: index.count() >= count, timeout, f"{count} documents of data set {dataset} in {alias}")
-        return index.hits()
+        return self._await(index, None, count, timeout, f"of data set {dataset} in {alias}")
+
+    def _await(
+        self, index: Index, query: dict[str, Any] | None, wanted: int, timeout: float, what: str
+    ) -> list[dict[str, Any]]:
+        seen = 0
+
+        def there() -> bool:
+            nonlocal seen
+            seen = index.count(query)
+            return seen >= wanted
+
+        try:
+            # Each look refreshes the index: often enough for a person, seldom enough for two cores.
+            eventually(there, timeout, f"{wanted} documents {what}", every=0.25)
+        except NaruError as failure:
+            outputs = "\n".join(program.output(12) for program in self.programs.values())
+            raise NaruError(f"{failure}; there are {seen}\n{outputs}") from None
+        return index.hits(query)
 
 
 class FourPrograms(Platform):
