@@ -218,14 +218,25 @@ Outcome<void> Bulk::parse(std::string_view body, std::string_view default_index,
   return {};
 }
 
+// append_json_string() for texts that nearly always need no escapes.
+void append_name(std::string& out, std::string_view text) {
+  if (std::ranges::all_of(text, [](char c) { return c >= ' ' && c < 0x7F && c != '"' && c != '\\'; })) {
+    out += '"';
+    out += text;
+    out += '"';
+  } else {
+    append_json_string(out, text);
+  }
+}
+
 void append_answer(std::string& out, const Bulk& bulk, std::size_t number) {
   const Item& item = bulk.items[number];
   const Group& group = bulk.groups[item.group];
   const std::string& name = group.index != nullptr ? group.index->name : group.name;
   out += item.create ? "{\"create\":{\"_index\":" : "{\"index\":{\"_index\":";
-  append_json_string(out, name);
+  append_name(out, name);
   out += ",\"_id\":";
-  append_json_string(out, bulk.ids[number]);
+  append_name(out, bulk.ids[number]);
   switch (item.state) {
     case Item::State::kStored:
       fmt::format_to(std::back_inserter(out),

@@ -13,12 +13,19 @@
 namespace naru::store {
 namespace {
 
-constexpr std::size_t kChunkEntries = 512;
-constexpr std::size_t kEntryBytes = 16;
+constexpr std::size_t kChunkEntries = 128;  // one look-up reads one chunk
+constexpr std::size_t kEntryBytes = 16;     // in memory
+constexpr std::size_t kStoredBytes = 14;    // hash u64, 48 bits of sequence
 constexpr std::uint32_t kFilterBits = 16;
 
 std::unexpected<Error> corrupt(std::uint32_t index, std::uint32_t run, std::string_view what) {
   return fail(ErrorCode::kCorrupt, fmt::format("id run {} of index number {}: {}", run, index, what));
+}
+
+IdEntry entry_at(std::string_view chunk, std::size_t at) {
+  IdEntry entry{load_le<std::uint64_t>(chunk.data() + at * kStoredBytes), 0};
+  std::memcpy(&entry.sequence, chunk.data() + at * kStoredBytes + 8, 6);
+  return entry;
 }
 
 }  // namespace
@@ -195,21 +202,15 @@ Result<void> IdIndex::load(Run& run) {
   return {};
 }
 
-Result<std::vector<IdEntry>> IdIndex::read_chunk(std::uint32_t run, std::uint32_t chunk) const {
-  constexpr std::size_t kStored = 14;
-  NARU_TRY(const std::optional<std::string> bytes, database_.get(Space::kData, run_key(run, 'C', chunk)));
-  if (!bytes || bytes->size() < 4 || (bytes->size() - 4) % kStored != 0 ||
+Result<std::string> IdIndex::read_chunk(std::uint32_t run, std::uint32_t chunk) const {
+  NARU_TRY(std::optional<std::string> bytes, database_.get(Space::kData, run_key(run, 'C', chunk)));
+  if (!bytes || bytes->size() < 4 || (bytes->size() - 4) % kStoredBytes != 0 ||
       crc32c(std::string_view(*bytes).substr(0, bytes->size() - 4)) !=
           load_le<std::uint32_t>(bytes->data() + bytes->size() - 4)) {
     return corrupt(index_, run, fmt::format("chunk {} is missing or fails its checksum", chunk));
   }
-  std::vector<IdEntry> entries((bytes->size() - 4) / kStored);
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    entries[i].hash = load_le<std::uint64_t>(bytes->data() + i * kStored);
-    entries[i].sequence = 0;
-    std::memcpy(&entries[i].sequence, bytes->data() + i * kStored + 8, 6);
-  }
-  return entries;
+  bytes->resize(bytes->size() - 4);
+  return std::move(*bytes);
 }
 
 Result<void> IdIndex::find(std::uint64_t hash, std::vector<std::uint64_t>& found) {
@@ -225,10 +226,19 @@ Result<void> IdIndex::find(std::uint64_t hash, std::vector<std::uint64_t>& found
         static_cast<std::size_t>(std::ranges::lower_bound(run.chunk_first, hash) - run.chunk_first.begin());
     for (chunk = chunk == 0 ? 0 : chunk - 1; chunk < run.chunk_first.size() && run.chunk_first[chunk] <= hash;
          ++chunk) {
-      NARU_TRY(const std::vector<IdEntry> entries, read_chunk(run.number, static_cast<std::uint32_t>(chunk)));
-      for (auto at = std::ranges::lower_bound(entries, hash, {}, &IdEntry::hash);
-           at != entries.end() && at->hash == hash; ++at) {
-        found.push_back(at->sequence);
+      NARU_TRY(const std::string entries, read_chunk(run.number, static_cast<std::uint32_t>(chunk)));
+      std::size_t low = 0;
+      std::size_t high = entries.size() / kStoredBytes;
+      while (low < high) {
+        const std::size_t middle = (low + high) / 2;
+        if (entry_at(entries, middle).hash < hash) {
+          low = middle + 1;
+        } else {
+          high = middle;
+        }
+      }
+      for (; low < entries.size() / kStoredBytes && entry_at(entries, low).hash == hash; ++low) {
+        found.push_back(entry_at(entries, low).sequence);
       }
     }
   }
@@ -307,8 +317,10 @@ Result<void> IdIndex::merge(Merge& merge) const {
     }
     std::vector<IdEntry> run;
     for (std::uint32_t chunk = 0; chunk < (head->size() - 4) / 8; ++chunk) {
-      NARU_TRY(const std::vector<IdEntry> entries, read_chunk(number, chunk));
-      run.insert(run.end(), entries.begin(), entries.end());
+      NARU_TRY(const std::string entries, read_chunk(number, chunk));
+      for (std::size_t i = 0; i < entries.size() / kStoredBytes; ++i) {
+        run.push_back(entry_at(entries, i));
+      }
     }
     std::vector<IdEntry> merged(all.size() + run.size());
     std::ranges::merge(all, run, merged.begin(), {}, &IdEntry::hash, &IdEntry::hash);

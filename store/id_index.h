@@ -105,7 +105,7 @@ class IdIndex {
   std::string manifest() const;
   void put_run(Batch& batch, std::uint32_t number, const std::vector<IdEntry>& sorted) const;
   Result<void> load(Run& run);
-  Result<std::vector<IdEntry>> read_chunk(std::uint32_t run, std::uint32_t chunk) const;
+  Result<std::string> read_chunk(std::uint32_t run, std::uint32_t chunk) const;
 
   Database& database_;
   std::uint32_t index_;

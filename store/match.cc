@@ -496,6 +496,12 @@ class Matcher {
   Matcher(const BoundQuery& query, BlockReader& block)
       : query_(query), block_(block), known_(query.leaves.size()) {}
 
+  Result<bool> possible() {
+    columns_ = false;
+    NARU_TRY(const Known result, evaluate(query_.root));
+    return !result.maybe.none();
+  }
+
   Result<Rows> run(const Rows& within) {
     NARU_TRY(Known result, evaluate(query_.root));
     result.yes &= within;
@@ -615,7 +621,7 @@ class Matcher {
       }
     }
     Known unknown{Rows(block_.rows(), false), Rows(block_.rows(), true)};
-    if (!field.has_column()) {
+    if (!field.has_column() || !columns_) {
       return unknown;
     }
     NARU_TRY(const ColumnsView* columns, block_.columns());
@@ -685,6 +691,7 @@ class Matcher {
 
   const BoundQuery& query_;
   BlockReader& block_;
+  bool columns_ = true;
   std::vector<std::optional<Known>> known_;
 };
 
@@ -703,6 +710,10 @@ Outcome<BoundQuery> bind_query(const Query& query, const IndexView& view, Nanos 
     }
   }
   return bound;
+}
+
+Result<bool> may_match(const BoundQuery& query, BlockReader& block) {
+  return Matcher(query, block).possible();
 }
 
 Result<Rows> match(const BoundQuery& query, BlockReader& block, const Rows& within) {

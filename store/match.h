@@ -83,6 +83,10 @@ class BlockReader {
   std::vector<std::optional<ChunkView>> chunks_;
 };
 
+// Whether a row of the block can match, by its time range and its filter alone. Cheap, and all that most
+// blocks need when the query holds a rare term.
+Result<bool> may_match(const BoundQuery& query, BlockReader& block);
+
 // The rows among `within` that match.
 Result<Rows> match(const BoundQuery& query, BlockReader& block, const Rows& within);
 

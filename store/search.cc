@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <thread>
 
 #include "core/base/clock.h"
 #include "core/base/json_text.h"
@@ -17,6 +18,10 @@ bool glob_match(std::string_view pattern, std::string_view text);
 namespace {
 
 namespace dom = simdjson::dom;
+
+constexpr std::size_t kLookAhead = 1024;      // blocks whose filters are asked at once
+constexpr std::size_t kLookAheadAlone = 128;  // so few are not worth a thread
+constexpr std::size_t kLookAheadThreads = 2;
 
 struct Value {
   enum class Kind : std::uint8_t { kMissing, kInteger, kReal, kText };
@@ -893,7 +898,8 @@ class Search {
     const std::size_t wanted = request_.from + request_.size;
     const std::uint64_t deadline =
         request_.timeout_millis ? started + *request_.timeout_millis * kNanosPerMilli : UINT64_MAX;
-    for (const Place& place : places) {
+    for (std::size_t at = 0; at < places.size(); ++at) {
+      const Place& place = places[at];
       if (monotonic_now() > deadline) {
         timed_out_ = true;
         break;
@@ -910,7 +916,50 @@ class Search {
         stopped_early_ = true;
         continue;
       }
+      if (at >= looked_at_) {
+        NARU_TRY_VOID(look_ahead(places, at));
+      }
+      if (hopeless_[at] != 0) {
+        continue;
+      }
       NARU_TRY_VOID(collect_block(place, competes, wanted));
+    }
+    return {};
+  }
+
+  // Asks the filters of the next blocks which of them cannot match, on several threads: a rare term is looked
+  // up in every block, and that is nearly all of such a search.
+  Result<void> look_ahead(const std::vector<Place>& places, std::size_t first) {
+    hopeless_.resize(places.size());
+    looked_at_ = std::min(first + kLookAhead, places.size());
+    const bool filters = std::ranges::any_of(states_, [](const ViewState& state) {
+      return std::ranges::any_of(state.query.leaves, [](const Leaf& leaf) { return !leaf.terms.empty(); });
+    });
+    if (!filters) {
+      return {};
+    }
+    const std::size_t threads = looked_at_ - first < kLookAheadAlone ? 1 : kLookAheadThreads;
+    std::vector<Result<void>> results(threads);
+    const auto look = [&](std::size_t thread) {
+      for (std::size_t at = first + thread; at < looked_at_ && results[thread]; at += threads) {
+        BlockReader block(views_[places[at].view], *places[at].block, reader_);
+        const auto possible = may_match(states_[places[at].view].query, block);
+        if (possible) {
+          hopeless_[at] = *possible ? 0 : 1;
+        } else {
+          results[thread] = fail(possible.error());
+        }
+      }
+    };
+    {
+      std::vector<std::jthread> others;
+      for (std::size_t thread = 1; thread < threads; ++thread) {
+        others.emplace_back(look, thread);
+      }
+      look(0);
+    }
+    for (Result<void>& result : results) {
+      NARU_TRY_VOID(std::move(result));
     }
     return {};
   }
@@ -1114,7 +1163,9 @@ class Search {
   AggregationRunner runner_;
   std::vector<ViewState> states_;
   std::vector<std::unique_ptr<AggregationState>> aggregations_;
-  std::vector<Hit> top_;  // a heap, the worst in front
+  std::vector<Hit> top_;        // a heap, the worst in front
+  std::vector<char> hopeless_;  // by place, up to looked_at_
+  std::size_t looked_at_ = 0;
   std::uint64_t total_ = 0;
   bool stopped_early_ = false;
   bool timed_out_ = false;

@@ -258,6 +258,13 @@ int main(int argc, char** argv) {
         *store, "histogram, warm",
         R"({"size":0,"aggs":{"t":{"date_histogram":{"field":"@timestamp","fixed_interval":"10m"}}}})");
   }
+  {
+    telemetry::Registry registry;
+    const std::uint64_t started = monotonic_now();
+    open_store(config, registry);
+    fmt::print("{:<34} {:>9.1f} ms\n", "open, replaying the log",
+               static_cast<double>(monotonic_now() - started) / 1e6);
+  }
   fmt::print("disk {:.1f} % of the raw JSON ({:.1f} % with write-ahead logs)\n",
              100.0 * static_cast<double>(file_bytes(config.directory, false)) / static_cast<double>(raw),
              100.0 * static_cast<double>(file_bytes(config.directory, true)) / static_cast<double>(raw));
