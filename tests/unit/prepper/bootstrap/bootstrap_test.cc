@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <simdjson.h>
 
+#include <fstream>
+#include <iterator>
 #include <set>
 
 #include "prepper/bootstrap/mappings.h"
@@ -137,6 +139,39 @@ TEST(Mappings, HaveEveryPromotedFieldWithItsTypeSomewhere) {
       }
     }
     EXPECT_EQ(types, std::set<std::string>{std::string(to_string(entry.type))}) << entry.field;
+  }
+}
+
+void collect_types(simdjson::dom::object properties, const std::string& path,
+                   std::map<std::string, std::set<std::string>>& out) {
+  for (const auto& [name, field] : properties) {
+    const std::string at = path + std::string(name);
+    std::string_view type;
+    if (field["type"].get(type) == simdjson::SUCCESS) {
+      out[at].insert(std::string(type));
+    }
+    simdjson::dom::object inner;
+    if (field["properties"].get(inner) == simdjson::SUCCESS) {
+      collect_types(inner, at + ".", out);
+    }
+  }
+}
+
+TEST(Mappings, GiveEachFieldOneTypeAndTheDocumentsPageListsIt) {
+  std::map<std::string, std::set<std::string>> types;
+  for (const DeclaredTemplate& declared : load_mappings("")->templates) {
+    simdjson::dom::parser parser;
+    simdjson::dom::object properties;
+    const std::string text = render_template(declared.text, {});
+    ASSERT_EQ(parser.parse(text)["template"]["mappings"]["properties"].get(properties), simdjson::SUCCESS);
+    collect_types(properties, "", types);
+  }
+  std::ifstream in(NARU_SOURCE_DIR "/docs/formats/documents.md");
+  const std::string page{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  EXPECT_GT(types.size(), 90u);
+  for (const auto& [field, kinds] : types) {
+    EXPECT_EQ(kinds.size(), 1u) << field;
+    EXPECT_NE(page.find("| `" + field + "` | " + *kinds.begin()), std::string::npos) << field;
   }
 }
 
