@@ -69,7 +69,7 @@ void BatchBuilder::note(const Range& range) {
   if (!ranges_.empty()) {
     Range& last = ranges_.back();
     if (last.key == range.key && last.end == range.begin && last.position + last.count == range.position &&
-        last.observed == range.observed && last.line_bytes_max == range.line_bytes_max) {
+        last.observed + last.count == range.observed && last.line_bytes_max == range.line_bytes_max) {
       last.end = range.end;
       last.count += range.count;
       last.prefix = range.prefix;

@@ -46,6 +46,7 @@ struct Followed {
   Source source{};
   KnownFile known;             // as read; the checkpoint follows when a batch is noted
   std::uint64_t position = 0;  // of the next record
+  UnixNanos observed_next = 0;  // least observed time of the next record: lines keep their order in time
   std::string path;            // where it is now
   std::string first_path;      // where it was first met, as its resource says
   std::string resource;        // encoded

@@ -236,7 +236,7 @@ bool Tailer::read_records(Followed& file, Rest rest, std::uint64_t unread) {
   range.key = file.key;
   range.begin = file.known.offset;
   range.position = file.position;
-  range.observed = wall_now();
+  range.observed = std::max(wall_now(), file.observed_next);
   range.line_bytes_max = static_cast<std::uint32_t>(config_.tail.line_bytes_max);
   range.prefix = file.known.prefix;
   const std::uint64_t loaded_at = file.known.offset;
@@ -255,7 +255,9 @@ bool Tailer::read_records(Followed& file, Rest rest, std::uint64_t unread) {
     lane.open.note(range);
     range.begin = end;
     range.position = file.position;
+    range.observed += range.count;
     range.count = 0;
+    file.observed_next = range.observed;
   };
   const Result<std::uint64_t> consumed = reader_.take_records(
       file.file, config_.tail.line_bytes_max, rest, file.scanned, [&](const Line& line, bool text) {
@@ -264,7 +266,7 @@ bool Tailer::read_records(Followed& file, Rest rest, std::uint64_t unread) {
           note(next);
           seal(shipper_.lane_of(file.key));
         }
-        lane.open.add(from, range.position + range.count, range.observed, line, text, counts);
+        lane.open.add(from, range.position + range.count, range.observed + range.count, line, text, counts);
         ++range.count;
         next = loaded_at + line.end;
         return true;
@@ -441,7 +443,8 @@ std::optional<std::uint64_t> Tailer::rebuild(const Range& range, BatchBuilder& i
     }
     const Result<std::uint64_t> consumed = reader_.take_records(
         file.file, range.line_bytes_max, Rest::kSend, scanned, [&](const Line& line, bool text) {
-          into.add(from, position++, range.observed, line, text, counts);
+          into.add(from, position, range.observed + (position - range.position), line, text, counts);
+          ++position;
           return true;
         });
     if (!consumed || (*consumed == 0 && scanned == scanned_before)) {
