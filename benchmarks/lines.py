@@ -15,22 +15,23 @@ WORDS = (
 FILLERS = 997  # different line bodies; a prime, so that they do not line up with batches
 
 
-def _fillers(size: int, seed: int) -> list[bytes]:
+def fillers(size: int, seed: int) -> list[bytes]:
+    """Bodies of `size` bytes that compress like log text."""
     words = random.Random(seed)
-    fillers = []
+    made = []
     for _ in range(FILLERS):
         text = " ".join(words.choices(WORDS, k=size // 5)) + f" id={words.getrandbits(64):016x}"
-        fillers.append(text.encode()[:size].ljust(size, b"."))
-    return fillers
+        made.append(text.encode()[:size].ljust(size, b"."))
+    return made
 
 
 def write_lines(path: Path, count: int, size: int, *, first: int = 0, seed: int = 1) -> int:
     """Writes `count` lines of `size` bytes with their line feed, each beginning with its number; answers the bytes."""
-    fillers = _fillers(size - 14, seed)
+    bodies = fillers(size - 14, seed)
     with path.open("ab") as out:
         for begin in range(first, first + count, 10_000):
             end = min(begin + 10_000, first + count)
-            out.write(b"".join(b"%012d %s\n" % (n, fillers[n % FILLERS]) for n in range(begin, end)))
+            out.write(b"".join(b"%012d %s\n" % (n, bodies[n % FILLERS]) for n in range(begin, end)))
     return count * size
 
 

@@ -6,24 +6,29 @@ import json
 import os
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from benchmarks.lines import exactly_once, write_json_lines, write_lines  # noqa: E402
 from benchmarks.measure import Figures, Stopwatch  # noqa: E402
+from benchmarks.bulks import BENCH_INDEX, bulk_bodies, create_index, send_bulks  # noqa: E402
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest  # noqa: E402
 from support import configs  # noqa: E402
-from support.naru import Program, eventually, run  # noqa: E402
+from support.bus import read_topic  # noqa: E402
+from support.naru import Program, eventually, run, write_config  # noqa: E402
 from support.services.kafka import KafkaCluster  # noqa: E402
 from support.services.opensearch import hot, warm  # noqa: E402
 from support.services.services import Services  # noqa: E402
 
 TIMEOUT = 900.0
+TEMPLATE = ROOT / "config" / "mappings" / "logs-otel-v1.json"
+LISTENERS = [f"--{name}=127.0.0.1:0" for name in ("http", "store", "otlp-grpc", "otlp-http", "syslog", "admin")]
 BENCHMARKS = Path(os.environ.get("NARU_BIN") or ROOT / "build" / "bin").resolve().parent / "benchmarks"
 
 
@@ -31,7 +36,7 @@ class Sink(Program):
     """naru-bench-sink: counts OTLP exports and bulk items."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(str(BENCHMARKS / "naru-bench-sink"), ["--listen", "127.0.0.1:0"], directory)
+        super().__init__(str(BENCHMARKS / "naru-bench-sink"), ["--listen", "127.0.0.1:0", "--template", str(TEMPLATE)], directory)
 
     def counts(self) -> dict[str, int]:
         with urllib.request.urlopen(self.url("sink") + "/counts", timeout=60) as response:
@@ -56,4 +61,164 @@ def agent(directory: Path, records: int) -> Figures:
             return watch.figures("agent: tail 500 B -> OTLP/HTTP", records, counted, size)
 
 
-ROWS: dict[str, Callable[[Path, int], Figures]] = {"agent": agent}
+def up(directory: Path, records: int) -> Figures:
+    """512-byte lines through `naru up`; every stored body is read back and its number checked off."""
+    logs = directory / "logs"
+    logs.mkdir()
+    arguments = ["up", "--data", str(directory / "data"), "--file", str(logs / "*.log"), *LISTENERS]
+    with Program("naru", arguments, directory) as program:
+        watch = Stopwatch(program.pid)
+        size = write_lines(directory / "x.tmp", records, 512)
+        os.rename(directory / "x.tmp", logs / "x.log")
+        store = program.url("store")
+        eventually(lambda: stored_count(store) >= records, TIMEOUT, f"{records} documents in the store")
+        figures = watch.figures("up: 512 B lines -> embedded store", records, 0, size)
+        return checked_off(figures, store, records)
+
+
+def stored_count(url: str) -> int:
+    """Searchable log documents; 0 while there is no index."""
+    try:
+        with urllib.request.urlopen(url + "/logs/_count", timeout=60) as response:
+            return json.load(response)["count"]
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return 0
+        raise
+
+
+def checked_off(figures: Figures, url: str, records: int) -> Figures:
+    """Counts every number of the lines in the index and says what is lost or doubled."""
+    documents, lost, doubled = exactly_once(url, records)
+    figures.counted = documents
+    figures.note = f"{lost} lost, {doubled} doubled"
+    return figures
+
+
+def kafka_records(kafka: KafkaCluster, topic: str = "otlp_logs") -> int:
+    """Log records in a topic, counted by OpenTelemetry's own protobuf classes."""
+    return sum(
+        len(scope.log_records)
+        for record in read_topic(kafka.bootstrap, topic)
+        for resource in ExportLogsServiceRequest.FromString(record.value or b"").resource_logs
+        for scope in resource.scope_logs
+    )
+
+
+def collector(directory: Path, records: int) -> Figures:
+    """OTLP/gRPC requests of 1,000 records of 300 B, each answered after Kafka acks=all."""
+    with Services(directory / "services", kafka=1) as services:
+        config = configs.collector(directory / "state", services.kafka.bootstrap)
+        with Program.configured("naru-collector", config, directory) as program:
+            load = [str(BENCHMARKS / "naru-bench-otlp-load"), "--to", program.endpoints["otlp-grpc"], "--size", "300"]
+            subprocess.run([*load, "--records", "1000"], check=True, stdout=subprocess.DEVNULL)  # warms Kafka up
+            watch = Stopwatch(program.pid)
+            done = subprocess.run([*load, "--records", str(records)], check=True, capture_output=True, text=True)
+            figures = watch.figures("collector: OTLP/gRPC 300 B -> Kafka", records, 0, records * 300)
+            figures.counted = kafka_records(services.kafka) - 1000
+            figures.note = f"{json.loads(done.stdout)['acknowledged']:,} acknowledged"
+            return figures
+
+
+def agent_kafka(directory: Path, records: int) -> Figures:
+    """Tail a file of 1.2 kB lines -> collector -> Kafka acks=all."""
+    logs = directory / "logs"
+    logs.mkdir()
+    with ExitStack() as stack:
+        services = stack.enter_context(Services(directory / "services", kafka=1))
+        config = configs.collector(directory / "collector", services.kafka.bootstrap)
+        gate = stack.enter_context(Program.configured("naru-collector", config, directory))
+        config = configs.agent(directory / "agent", gate.endpoints["otlp-http"], str(logs / "*.log"))
+        tail = stack.enter_context(Program.configured("naru-agent", config, directory))
+        watch = Stopwatch(tail.pid, gate.pid)
+        size = write_json_lines(directory / "x.tmp", records, 1200)
+        os.rename(directory / "x.tmp", logs / "x.log")
+        delivered = lambda: tail.metric("naru_records_delivered_total", stage="agent")  # noqa: E731
+        eventually(lambda: delivered() >= records, TIMEOUT, f"{records} records acknowledged to the agent")
+        figures = watch.figures("agent -> collector -> Kafka, 1.2 kB", records, 0, size)
+        figures.counted = kafka_records(services.kafka)
+        return figures
+
+
+def prepper(directory: Path, records: int) -> Figures:
+    """Kafka -> documents of 1.2 kB JSON lines as text bodies -> bulk requests; the index is a counter."""
+    logs = directory / "logs"
+    logs.mkdir()
+    size = write_json_lines(logs / "x.log", records, 1200)
+    with ExitStack() as stack:
+        services = stack.enter_context(Services(directory / "services", kafka=1))
+        sink = stack.enter_context(Sink(directory))
+        config = configs.collector(directory / "collector", services.kafka.bootstrap)
+        with Program.configured("naru-collector", config, directory) as gate:
+            config = configs.agent(directory / "agent", gate.endpoints["otlp-http"], str(logs / "*.log"))
+            config["files"][0]["from_start"] = True
+            with Program.configured("naru-agent", config, directory) as tail:
+                delivered = lambda: tail.metric("naru_records_delivered_total", stage="agent")  # noqa: E731
+                eventually(lambda: delivered() >= records, TIMEOUT, f"{records} records in Kafka")
+        config = configs.prepper(services.kafka.bootstrap, sink.url("sink"))
+        program = Program.configured("naru-prepper", config, directory)
+        with program:
+            watch = Stopwatch(program.pid)
+            counted = sink.wait_for(records)
+            return watch.figures("prepper: Kafka -> bulk body, 1.2 kB", records, counted, size)
+
+
+def store(directory: Path, records: int) -> Figures:
+    """`_bulk` of 1.2 kB documents into the embedded store, two connections, each bulk on disk before its answer."""
+    arguments = ["up", "--data", str(directory / "data"), "--file", str(directory / "none.log"), *LISTENERS]
+    bodies = bulk_bodies(records, 1200, documents_per_bulk=4_000)
+    with Program("naru", arguments, directory) as program:
+        url = program.url("store")
+        create_index(url, BENCH_INDEX)
+        watch = Stopwatch(program.pid)
+        size = send_bulks(url, bodies, connections=2)
+        figures = watch.figures("store: _bulk 1.2 kB, fsync", records, 0, size)
+        figures.counted = stored_count(url)
+        stored = sum(path.stat().st_size for path in (directory / "data" / "store").rglob("*") if path.is_file())
+        figures.note = f"disk {stored / size:.1%} of the JSON"
+        return figures
+
+
+def programs(directory: Path, records: int) -> Figures:
+    """512-byte lines through the four programs, a real Kafka and a real two-node OpenSearch; all read back."""
+    logs = directory / "logs"
+    logs.mkdir()
+    with ExitStack() as stack:
+        services = stack.enter_context(Services(directory / "services", kafka=1, opensearch=[hot(), warm()]))
+        url = services.opensearch.url
+        config = configs.prepper(services.kafka.bootstrap, url)
+        done = run("naru", "bootstrap", "--config", str(write_config(directory / "bootstrap.yaml", config)), "--apply")
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        gate_config = configs.collector(directory / "collector", services.kafka.bootstrap)
+        gate = stack.enter_context(Program.configured("naru-collector", gate_config, directory))
+        prep = stack.enter_context(Program.configured("naru-prepper", config, directory))
+        alert = stack.enter_context(
+            Program.configured("naru-alerting", configs.alerting(services.kafka.bootstrap), directory)
+        )
+        tail_config = configs.agent(directory / "agent", gate.endpoints["otlp-http"], str(logs / "*.log"))
+        tail = stack.enter_context(Program.configured("naru-agent", tail_config, directory))
+        watch = Stopwatch(tail.pid, gate.pid, prep.pid, alert.pid)
+        size = write_lines(directory / "x.tmp", records, 512)
+        os.rename(directory / "x.tmp", logs / "x.log")
+
+        def searchable() -> bool:
+            services.opensearch.request("POST", "/logs/_refresh") if stored_count(url) < records else None
+            return stored_count(url) >= records
+
+        eventually(lambda: prep.metric("naru_records_delivered_total", stage="writer") >= records, TIMEOUT,
+                   f"{records} documents delivered")
+        figures = watch.figures("four programs: 512 B lines -> OpenSearch", records, 0, size)
+        eventually(searchable, TIMEOUT, f"{records} documents searchable")
+        return checked_off(figures, url, records)
+
+
+ROWS: dict[str, Callable[[Path, int], Figures]] = {
+    "agent": agent,
+    "agent_kafka": agent_kafka,
+    "collector": collector,
+    "prepper": prepper,
+    "store": store,
+    "up": up,
+    "programs": programs,
+}

@@ -2,7 +2,8 @@
 //
 //   naru-bench-otlp-load --to 127.0.0.1:4317 --records 1000000 --batch 1000 --size 300 --in-flight 16
 //
-// Prints {"acknowledged":..,"refused":..,"seconds":..}. A request that is refused is sent again, as a client does.
+// Prints {"acknowledged":..,"refused":..,"seconds":..}. A request that is refused is sent again, as a client
+// does.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -86,7 +87,8 @@ int main(int argc, char** argv) {
 
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
-  grpc::GenericStub stub(grpc::CreateCustomChannel(options.to, grpc::InsecureChannelCredentials(), arguments));
+  grpc::GenericStub stub(
+      grpc::CreateCustomChannel(options.to, grpc::InsecureChannelCredentials(), arguments));
   grpc::CompletionQueue queue;
 
   std::uint64_t next = 0, acknowledged = 0, refused = 0, under_way = 0;

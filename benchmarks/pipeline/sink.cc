@@ -1,15 +1,19 @@
-// The far end of the benchmarks: takes OTLP/HTTP exports and bulk requests, counts what is in them, keeps nothing.
+// The far end of the benchmarks: takes OTLP/HTTP exports and bulk requests, counts what is in them, keeps
+// nothing.
 //
 //   naru-bench-sink --listen 127.0.0.1:0     prints `listening sink <host:port>`, then `ready`
 //   GET /counts                              {"requests":..,"records":..,"bytes":..}
 //
-// Every bulk item is answered 201. Not a fake of a server: tests use the real ones.
-#include <csignal>
+// Every bulk item is answered 201, every index exists with the mapping of --template. Not a fake of a server:
+// tests use the real ones.
+#include <simdjson.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <csignal>
 #include <cstring>
 #include <iostream>
+#include <optional>
 
 #include "core/net/http.h"
 #include "core/net/http_server.h"
@@ -61,7 +65,7 @@ net::HttpResponse take_bulk(Counts& counts, const net::HttpRequest& request) {
   return net::json_response(200, std::move(body));
 }
 
-net::HttpResponse answer(Counts& counts, const net::HttpRequest& request) {
+net::HttpResponse answer(Counts& counts, const std::string& mappings, const net::HttpRequest& request) {
   const std::string_view path = request.path();
   if (path == "/v1/logs") {
     return take_export(counts, otlp::Signal::kLogs, request);
@@ -80,10 +84,27 @@ net::HttpResponse answer(Counts& counts, const net::HttpRequest& request) {
                                        std::to_string(counts.records) + R"(,"bytes":)" +
                                        std::to_string(counts.bytes) + "}");
   }
+  if (path.ends_with("/_mapping")) {
+    return net::json_response(200, R"({"index":{"mappings":)" + mappings + "}}");
+  }
+  if (request.method == "PUT") {
+    return net::json_response(200, R"({"acknowledged":true})");
+  }
   if (path == "/") {
     return net::json_response(200, R"({"version":{"distribution":"opensearch","number":"2.19.1"}})");
   }
-  return net::json_response(404, R"({"error":{"type":"index_not_found_exception","reason":"the sink keeps nothing"},"status":404})");
+  return net::json_response(
+      404,
+      R"({"error":{"type":"index_not_found_exception","reason":"the sink keeps nothing"},"status":404})");
+}
+
+std::optional<std::string> read_mappings(const std::string& path) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element mappings;
+  if (parser.load(path)["template"]["mappings"].get(mappings) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  return simdjson::minify(mappings);
 }
 
 }  // namespace
@@ -93,7 +114,15 @@ int main(int argc, char** argv) {
   net::HttpServerConfig config;
   config.threads = 2;
   app.add_option("--listen", config.address, "host:port; port 0 picks a free one");
+  std::string template_file = "config/mappings/logs-otel-v1.json";
+  app.add_option("--template", template_file, "index template whose mapping every index has")
+      ->check(CLI::ExistingFile);
   CLI11_PARSE(app, argc, argv);
+  const auto mappings = read_mappings(template_file);
+  if (!mappings) {
+    std::cerr << template_file << " is no index template\n";
+    return 2;
+  }
 
   sigset_t ends;
   sigemptyset(&ends);
@@ -102,8 +131,8 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
 
   Counts counts;
-  auto server = net::HttpServer::start(config, [&counts](net::HttpRequest request, net::Responder respond) {
-    respond(answer(counts, request));
+  auto server = net::HttpServer::start(config, [&](net::HttpRequest request, net::Responder respond) {
+    respond(answer(counts, *mappings, request));
   });
   if (!server) {
     std::cerr << server.error().message() << '\n';
