@@ -1,5 +1,6 @@
 // naru-prepper: wires the prepper to its configuration file, Kafka and OpenSearch.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include "core/program/service.h"
 #include "prepper/prepper.h"
@@ -45,6 +46,9 @@ Result<std::unique_ptr<program::Service>> start(const ProgramConfig& config,
 }  // namespace naru::prepper
 
 int main(int argc, char** argv) {
+  // Bulk requests come and go at a few MiB each: kept in the heap instead of mapped and faulted in anew.
+  mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  mallopt(M_TRIM_THRESHOLD, 128 << 20);
   return naru::program::run_service<naru::prepper::ProgramConfig>(
       argc, argv,
       {"naru-prepper", "Turns OTLP records on Kafka into documents and writes them to OpenSearch."},

@@ -69,6 +69,7 @@ Consumer::~Consumer() {
 }
 
 void Consumer::start() {
+  health_.set_dependency("bus", false, "has not answered yet");
   age_check_ = health_.watch_age("prepper oldest unfinished record", kOldestUnfinishedMax,
                                  [this] { return progress().oldest_unfinished_seconds; });
   thread_ = std::thread([this] { run(); });

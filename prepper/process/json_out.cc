@@ -139,7 +139,7 @@ const EscapeFunction kEscape = pick_escape();
 }  // namespace
 
 void JsonOut::grow(std::size_t bytes) {
-  const std::size_t wanted = std::max({size_ + bytes, buffer_.size() * 2, kFirstGrowth});
+  const std::size_t wanted = std::max({size_ + bytes, buffer_.size() * 2, expected_, kFirstGrowth});
   buffer_.resize_and_overwrite(wanted, [](char*, std::size_t n) { return n; });
 }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/base/clock.h"
 
@@ -27,11 +28,12 @@ class JsonOut {
   void clear() { size_ = 0; }
   // Forgets everything behind `size`.
   void rewind(std::size_t size) { size_ = size; }
-  // Gives the text away and starts anew.
+  // Gives the text away and starts anew, expecting as much again.
   std::string take() {
+    expected_ = buffer_.size();
     buffer_.resize(size_);
     size_ = 0;
-    return std::move(buffer_);
+    return std::exchange(buffer_, {});
   }
   // Room for `bytes` more without growing.
   void reserve(std::size_t bytes) {
@@ -75,6 +77,7 @@ class JsonOut {
 
   std::string buffer_;  // its size is the capacity in use; size_ says how much is written
   std::size_t size_ = 0;
+  std::size_t expected_ = 0;
   // Most times of a batch share their second.
   UnixNanos cached_second_ = ~UnixNanos{0};
   char cached_text_[kRfc3339Size] = {};

@@ -1,5 +1,7 @@
 #include "prepper/write/writer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -12,6 +14,10 @@ namespace {
 constexpr std::string_view kCluster;  // the gate's name for the cluster as a whole
 constexpr std::string_view kDependency = "opensearch";
 constexpr std::uint64_t kLogEvery = 30 * kNanosPerSecond;
+// Without documents nobody would notice that OpenSearch is away.
+constexpr std::uint64_t kLookEvery = 10 * kNanosPerSecond;
+constexpr std::uint64_t kLookAgain = 1 * kNanosPerSecond;  // while it is away
+constexpr std::chrono::milliseconds kLookTimeout{5'000};
 // Kept: what the outcome needs.
 constexpr std::string_view kBulkTarget =
     "/_bulk?filter_path=took,errors,items.*.status,items.*.error,items.*._index";
@@ -165,6 +171,11 @@ bool BulkWriter::take_batch(std::uint64_t now, Work& work) {
   }
 }
 
+// Bulk requests tell more than a look, so one is only due while there are none.
+bool BulkWriter::look_due(std::uint64_t now) const {
+  return in_flight_ == 0 && delayed_.empty() && gate_.open(kCluster) && now >= look_at_;
+}
+
 std::uint64_t BulkWriter::next_wake() const {
   std::uint64_t at = ~std::uint64_t{0};
   if (!gate_.open(kCluster)) {
@@ -197,6 +208,11 @@ bool BulkWriter::take(Lock& lock, Work& work) {
         return true;
       }
     }
+    if (look_due(now)) {
+      look_at_ = now + kLookEvery;
+      work.look = true;
+      return true;
+    }
     const std::uint64_t wake = next_wake();
     const auto wait = wake > now ? std::chrono::nanoseconds(std::min(wake - now, nanos(kLongest)))
                                  : std::chrono::nanoseconds(kShortest);
@@ -211,6 +227,12 @@ void BulkWriter::run(std::size_t thread) {
   Work work;
   Lock lock(mutex_);
   while (take(lock, work)) {
+    if (work.look) {
+      lock.unlock();
+      look(*transport);
+      lock.lock();
+      continue;
+    }
     ++in_flight_;
     active_[thread] = {};
     count_documents(work.batch, active_[thread]);
@@ -245,6 +267,34 @@ Result<net::HttpResponse> BulkWriter::send(net::HttpTransport& transport, const 
     request.body = batch.body;  // the batch is kept: an unknown outcome sends the same ids again
   }
   return transport.exchange(std::move(request), config_.request_timeout);
+}
+
+// An answer that is no server error means that bulk requests would be answered too: a user without the right
+// to ask this gets 403.
+void BulkWriter::look(net::HttpTransport& transport) {
+  net::HttpRequest request;
+  request.method = "GET";
+  request.target = "/";
+  const Result<net::HttpResponse> answer = transport.exchange(std::move(request), kLookTimeout);
+  constexpr int kUnauthorized = 401, kServerErrors = 500;
+  std::string reason;
+  if (!answer) {
+    reason = answer.error().message();
+  } else if (answer->status == kUnauthorized || answer->status >= kServerErrors) {
+    reason = fmt::format("OpenSearch answered {} to GET /", answer->status);
+  }
+  health_.set_dependency(std::string(kDependency), reason.empty(), reason);
+  Lock lock(mutex_);
+  const std::uint64_t now = monotonic_now();
+  if (reason.empty()) {
+    return;
+  }
+  look_at_ = now + kLookAgain;
+  if (logged_ == 0 || now - logged_ >= kLogEvery) {
+    logged_ = now;
+    lock.unlock();
+    telemetry::log_warn("prepper", "OpenSearch does not answer: {}", reason);
+  }
 }
 
 void BulkWriter::settle(Work work, const BulkOutcome& outcome) {

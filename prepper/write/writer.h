@@ -74,6 +74,7 @@ class BulkWriter {
   struct Work {
     BulkBatch batch;
     bool index_probe = false;
+    bool look = false;  // nothing to send: ask whether OpenSearch is there
   };
 
   static void count_documents(const BulkBatch& batch, SignalCounts& counts);
@@ -82,10 +83,12 @@ class BulkWriter {
   bool take(Lock& lock, Work& work);
   bool take_index_probe(std::uint64_t now, Work& work);
   bool take_batch(std::uint64_t now, Work& work);
+  bool look_due(std::uint64_t now) const;
   std::uint64_t next_wake() const;
   void set_held_apart(BulkBatch& batch);
 
   Result<net::HttpResponse> send(net::HttpTransport& transport, const BulkBatch& batch);
+  void look(net::HttpTransport& transport);
   void settle(Work work, const BulkOutcome& outcome);
   void settle_items(BulkBatch batch, const BulkOutcome& outcome);
   void settle_request(BulkBatch batch, const BulkOutcome& outcome);
@@ -127,6 +130,7 @@ class BulkWriter {
   flow::RetryPolicy retry_;
   Totals totals_;
   std::uint64_t logged_ = 0;
+  std::uint64_t look_at_ = 0;  // next look at an OpenSearch that nothing is sent to
   std::vector<std::thread> threads_;
 };
 
