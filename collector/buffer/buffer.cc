@@ -86,6 +86,7 @@ Result<void> Buffer::start() {
                                             [this] { return oldest_age().value_or(0); }));
   tokens_.push_back(health_.watch_age("collector", std::chrono::duration<double>(config_.stall_limit).count(),
                                       [this] { return oldest_age(); }));
+  health_.set_dependency(kDependency, false, "has not answered yet");
   thread_ = std::thread([this] { housekeeping(); });
   {
     // So that the first requests do not meet an unknown topic; a bus that is away is waited for later.

@@ -230,6 +230,27 @@ TEST(Prepper, IgnoresResultsOfAPartitionThatWasTakenAway) {
   EXPECT_EQ(run.progress().duplicates, 2u);
 }
 
+TEST(Prepper, IgnoresResultsFromBeforeAPartitionCameBack) {
+  Running run;
+  std::promise<void> let_go;
+  std::shared_future<void> gate(let_go.get_future());
+  run.store.set_script(
+      [gate](FakeOpenSearch&, const FakeOpenSearch::Bulk&) -> std::optional<Result<net::HttpResponse>> {
+        gate.wait();
+        return std::nullopt;
+      });
+  run.bus.put(kLogs, message({"a", "b"}, 0));
+  ASSERT_TRUE(eventually([&] { return run.progress().records == 2; }));
+  run.bus.revoke(kLogs);
+  run.bus.assign(kLogs);
+  ASSERT_TRUE(eventually([&] { return run.progress().records == 4; }));
+  let_go.set_value();
+  EXPECT_TRUE(run.reaches(1));
+  const auto late = run.registry.counter("naru_prepper_late_results_total", "", {{"pipeline", "main"}});
+  EXPECT_TRUE(eventually([&] { return late.value() == 1; }));
+  EXPECT_EQ(run.store.documents(), 2u);
+}
+
 TEST(Prepper, WaitsForAnOpenSearchThatIsAwayAndGoesOnWhenItIsBack) {
   Running run(quick_config(), false);
   run.store.set_away(true);
@@ -252,6 +273,20 @@ TEST(Prepper, TurnsRedWhileBulksFailAndGreenAgain) {
   run.store.set_away(false);
   EXPECT_TRUE(run.reaches(2));
   EXPECT_TRUE(eventually([&] { return run.health.ready(); }));
+}
+
+TEST(Prepper, NoticesWithoutDocumentsThatOpenSearchIsAwayAndBack) {
+  Running run(quick_config(), false);
+  run.store.set_away(true);
+  run.start();
+  const auto is = [&](bool up) {
+    return std::ranges::any_of(run.health.checks(), [&](const telemetry::Health::Check& check) {
+      return check.name == "opensearch" && check.ok == up;
+    });
+  };
+  EXPECT_TRUE(eventually([&] { return is(false); }));
+  run.store.set_away(false);
+  EXPECT_TRUE(eventually([&] { return is(true); }));
 }
 
 TEST(Prepper, WaitsForABusThatIsAway) {
