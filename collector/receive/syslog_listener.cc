@@ -19,9 +19,9 @@
 
 #include "collector/receive/syslog_parser.h"
 #include "collector/receive/syslog_records.h"
+#include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/random.h"
-#include "core/net/address.h"
 #include "core/telemetry/log.h"
 
 namespace naru::collector {
@@ -68,7 +68,7 @@ std::uint16_t bound_port(int fd) {
                                              : reinterpret_cast<const sockaddr_in&>(address).sin_port);
 }
 
-Result<Descriptor> bind_socket(const net::Address& address, int kind) {
+Result<Descriptor> bind_socket(const Address& address, int kind) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = kind;
@@ -77,7 +77,7 @@ Result<Descriptor> bind_socket(const net::Address& address, int kind) {
   if (const int error =
           getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found)) {
     return fail(ErrorCode::kInvalidArgument,
-                "syslog cannot listen on " + net::format_address(address) + ": " + gai_strerror(error));
+                "syslog cannot listen on " + address.text() + ": " + gai_strerror(error));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> list(found, freeaddrinfo);
   Descriptor fd(::socket(found->ai_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -90,7 +90,7 @@ Result<Descriptor> bind_socket(const net::Address& address, int kind) {
   }
   if (!fd.valid() || ::bind(fd.get(), found->ai_addr, found->ai_addrlen) != 0 ||
       (kind == SOCK_STREAM && ::listen(fd.get(), SOMAXCONN) != 0)) {
-    return fail(ErrorCode::kUnavailable, "syslog cannot listen on " + net::format_address(address) + ": " +
+    return fail(ErrorCode::kUnavailable, "syslog cannot listen on " + address.text() + ": " +
                                              std::strerror(errno) + "; choose another address");
   }
   return fd;
@@ -383,14 +383,14 @@ void SyslogListener::Impl::run() {
 Result<std::unique_ptr<SyslogListener>> SyslogListener::start(SyslogListenerConfig config,
                                                               SyslogHandler handler,
                                                               telemetry::Registry& registry) {
-  NARU_TRY(net::Address address, net::parse_address(config.address));
+  NARU_TRY(Address address, parse_address(config.address));
   auto impl = std::make_unique<Impl>(std::move(config), std::move(handler), registry);
   // The port that TCP got must be free for UDP too; with port 0 another one is tried when it is not.
   constexpr int kTries = 16;
   Error last(ErrorCode::kUnavailable, "");
   for (int attempt = 0; attempt < (address.port == 0 ? kTries : 1) && !impl->udp.valid(); ++attempt) {
     NARU_TRY(impl->tcp, bind_socket(address, SOCK_STREAM));
-    net::Address same = address;
+    Address same = address;
     same.port = bound_port(impl->tcp.get());
     auto udp = bind_socket(same, SOCK_DGRAM);
     if (!udp) {
@@ -398,7 +398,7 @@ Result<std::unique_ptr<SyslogListener>> SyslogListener::start(SyslogListenerConf
       continue;
     }
     impl->udp = std::move(*udp);
-    impl->endpoint = net::format_address(same);
+    impl->endpoint = same.text();
   }
   if (!impl->udp.valid()) {
     return fail(last);

@@ -1,7 +1,6 @@
-// Listener and peer addresses "host:port", and the rule about binds beyond this machine.
+// Checks of addresses in configurations, and the rule about binds beyond this machine.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -9,21 +8,7 @@
 
 namespace naru::config {
 
-struct Address {
-  std::string host;  // without the brackets of an IPv6 address
-  std::uint16_t port = 0;
-
-  // 127.0.0.0/8, ::1 or "localhost".
-  bool loopback() const;
-  // "host:port", with brackets around an IPv6 address.
-  std::string text() const;
-};
-
-// "127.0.0.1:8080", "[::1]:8080", "collector.example:4318". The host is not looked up. Port 0 is allowed: a
-// listener then takes a free one. kInvalidArgument says what is missing or wrong.
-Result<Address> parse_address(std::string_view text);
-
-// The same as a check of a configuration field.
+// That a field is host:port; kInvalidArgument says what is missing or wrong.
 Result<void> check_address(const std::string& text);
 
 // What protects a listener.

@@ -18,8 +18,8 @@
 #include <mutex>
 #include <vector>
 
+#include "core/base/address.h"
 #include "core/base/check.h"
-#include "core/net/address.h"
 #include "core/net/body_sink.h"
 #include "core/net/tls_context.h"
 
@@ -100,7 +100,7 @@ Peer peer_of(const grpc::GenericCallbackServerContext& context, bool tls) {
   Peer peer;
   peer.address = peer_address(context.peer());
   const auto address = parse_address(peer.address);
-  peer.loopback = address.has_value() && is_loopback_host(address->host);
+  peer.loopback = address.has_value() && address->loopback();
   peer.tls = tls;
   const auto authenticated = context.auth_context();
   if (tls && authenticated != nullptr && authenticated->IsPeerAuthenticated()) {
@@ -382,7 +382,7 @@ Result<std::unique_ptr<GrpcServer>> GrpcServer::start(GrpcServerConfig config, G
                     impl->config.address));
   }
   address.port = static_cast<std::uint16_t>(port);
-  impl->endpoint = format_address(address);
+  impl->endpoint = address.text();
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
 }
 

@@ -20,8 +20,8 @@
 #include <optional>
 #include <thread>
 
+#include "core/base/address.h"
 #include "core/base/bytes.h"
-#include "core/net/address.h"
 #include "core/net/tls_context.h"
 
 namespace naru::net {
@@ -82,7 +82,7 @@ Result<Url> parse_url(const std::string& text) {
     return fail(std::move(address).error().with_context(fmt::format("'{}' is not a usable URL", text)));
   }
   url.address = std::move(*address);
-  url.text = fmt::format("{}://{}", url.tls ? "https" : "http", format_address(url.address));
+  url.text = fmt::format("{}://{}", url.tls ? "https" : "http", url.address.text());
   return url;
 }
 
@@ -160,7 +160,7 @@ class HttpClient final : public HttpTransport {
 
   std::string make_head(const HttpRequest& request) const {
     std::string head = fmt::format("{} {}{} HTTP/1.1\r\nHost: {}\r\n", request.method, url_.prefix,
-                                   request.target, format_address(url_.address));
+                                   request.target, url_.address.text());
     if (!authorization_.empty() && !request.headers.has("Authorization")) {
       head += fmt::format("Authorization: {}\r\n", authorization_);
     }

@@ -28,7 +28,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "core/net/address.h"
+#include "core/base/address.h"
 #include "core/net/body_sink.h"
 #include "core/net/tls_context.h"
 
@@ -247,7 +247,7 @@ HttpResponse overloaded(std::string_view why) {
 }
 
 std::string describe(const tcp::endpoint& endpoint) {
-  return format_address(Address{endpoint.address().to_string(), endpoint.port()});
+  return Address{endpoint.address().to_string(), endpoint.port()}.text();
 }
 
 bool is_loopback(const asio::ip::address& address) {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "core/net/address.h"
+#include "core/base/address.h"
 
 namespace naru {
 namespace {
@@ -17,10 +17,10 @@ const char* environment(const char* name) {
 }
 
 void check_address(const char* flag, const std::string& text, bool insecure, std::string& problems) {
-  const auto address = net::parse_address(text);
+  const auto address = parse_address(text);
   if (!address) {
     problems += fmt::format("{}: {}\n", flag, address.error().message());
-  } else if (!insecure && !net::is_loopback_host(address->host)) {
+  } else if (!insecure && !address->loopback()) {
     problems += fmt::format(
         "{} {}: other machines could reach this listener, which has neither TLS nor authentication; bind "
         "127.0.0.1, "

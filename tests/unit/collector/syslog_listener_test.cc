@@ -9,7 +9,7 @@
 #include <mutex>
 #include <set>
 
-#include "core/net/address.h"
+#include "core/base/address.h"
 #include "core/otlp/otlp.h"
 
 namespace naru::collector {
@@ -73,7 +73,7 @@ struct Receiver {
 class Client {
  public:
   Client(const std::string& endpoint, int kind) : fd_(::socket(AF_INET, kind, 0)) {
-    const auto address = net::parse_address(endpoint).value();
+    const auto address = parse_address(endpoint).value();
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(address.port);
