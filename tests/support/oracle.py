@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -140,8 +141,17 @@ def log_document(resource: Resource, scope: InstrumentationScope, record: LogRec
 
 
 def span_document(resource: Resource, scope: InstrumentationScope, span: Span) -> dict[str, Any]:
-    """A span as `structure` of its document, without `status` and the copies of the root span."""
+    """A span as `structure` of its document."""
     service = bag(resource.attributes).get("service.name")
+    duration = span.end_time_unix_nano - span.start_time_unix_nano
+    group = {
+        "traceGroup": span.name,
+        "traceGroupFields": {
+            "endTime": time_text(span.end_time_unix_nano),
+            "durationInNanos": duration,
+            "statusCode": int(span.status.code),
+        },
+    }
     return structure(
         _origin(resource, scope)
         | {
@@ -155,14 +165,67 @@ def span_document(resource: Resource, scope: InstrumentationScope, span: Span) -
             "time": time_text(span.start_time_unix_nano),
             "startTime": time_text(span.start_time_unix_nano),
             "endTime": time_text(span.end_time_unix_nano),
-            "durationInNanos": span.end_time_unix_nano - span.start_time_unix_nano,
+            "durationInNanos": duration,
+            "status": {"code": int(span.status.code), "message": span.status.message},
+            "flags": span.flags & 0xFF,
+            "events": [
+                {"name": event.name, "time": time_text(event.time_unix_nano), "attributes": bag(event.attributes)}
+                for event in span.events
+            ],
+            "links": [
+                {
+                    "traceId": link.trace_id.hex(),
+                    "spanId": link.span_id.hex(),
+                    "traceState": link.trace_state,
+                    "attributes": bag(link.attributes),
+                }
+                for link in span.links
+            ],
             "serviceName": service,
             "attributes": bag(span.attributes),
             "droppedAttributesCount": span.dropped_attributes_count,
             "droppedEventsCount": span.dropped_events_count,
             "droppedLinksCount": span.dropped_links_count,
         }
+        | ({} if span.parent_span_id else group)
     )
+
+
+def point_document(resource: Resource, scope: InstrumentationScope, metric: Metric, point: Any) -> dict[str, Any]:
+    """A data point of a sum, gauge or histogram as `structure` of its document."""
+    kind = metric.WhichOneof("data")
+    assert kind in ("sum", "gauge", "histogram"), kind
+    data = getattr(metric, kind)
+    document = {
+        "name": metric.name,
+        "description": metric.description,
+        "unit": metric.unit,
+        "kind": kind.upper(),
+        "@timestamp": time_text(point.time_unix_nano),
+        "time": time_text(point.time_unix_nano),
+        "startTime": time_text(point.start_time_unix_nano) if point.start_time_unix_nano else None,
+        "serviceName": bag(resource.attributes).get("service.name"),
+        "attributes": bag(point.attributes),
+        "flags": point.flags,
+    }
+    if kind != "gauge":
+        temporality = AggregationTemporality.Name(data.aggregation_temporality)
+        document["aggregationTemporality"] = temporality
+    if kind == "sum":
+        document["isMonotonic"] = data.is_monotonic
+    if kind == "histogram":
+        bounds = list(point.explicit_bounds)
+        document |= {"count": point.count, "sum": point.sum, "min": point.min, "max": point.max}
+        document["bucketsCount"] = len(point.bucket_counts)
+        document["buckets"] = [
+            {"count": count}
+            | ({"min": bounds[i - 1]} if i > 0 else {})
+            | ({"max": bounds[i]} if i < len(bounds) else {})
+            for i, count in enumerate(point.bucket_counts)
+        ]
+    else:
+        document["value"] = getattr(point, point.WhichOneof("value"))
+    return structure(_origin(resource, scope) | document)
 
 
 def _origin(resource: Resource, scope: InstrumentationScope) -> dict[str, Any]:
