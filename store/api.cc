@@ -356,7 +356,8 @@ class Call {
                                     "expand_wildcards", "local"})) {
         return std::move(*no);
       }
-      return from_outcome(store_.describe(index, {.settings = true}));
+      return from_outcome(
+          store_.describe(index, {.settings = true, .flat = truthy(parameters_, "flat_settings")}));
     }
     if ((verb == "_alias" || verb == "_aliases") && parts <= 3) {
       return alias(index, part(2));
@@ -641,12 +642,14 @@ class Call {
       return std::move(*no);
     }
     if (method_ == "GET") {
-      return net::json_response(200, store_.cluster_settings());
+      return net::json_response(200, store_.cluster_settings(truthy(parameters_, "flat_settings")));
     }
     if (const auto put = store_.put_settings(request_.body); !put) {
       return refusal(put.error());
     }
-    return net::json_response(200, "{\"acknowledged\":true," + store_.cluster_settings().substr(1));
+    return net::json_response(
+        200,
+        "{\"acknowledged\":true," + store_.cluster_settings(truthy(parameters_, "flat_settings")).substr(1));
   }
 
   Answer nodes() {
@@ -733,7 +736,9 @@ class Call {
     if (method_ == "DELETE") {
       return from_outcome(store_.drop_indices(index, truthy(parameters_, "ignore_unavailable")));
     }
-    return from_outcome(store_.describe(index, {.aliases = true, .mappings = true, .settings = true}));
+    return from_outcome(store_.describe(
+        index,
+        {.aliases = true, .mappings = true, .settings = true, .flat = truthy(parameters_, "flat_settings")}));
   }
 
   Answer document(const std::string& index, const std::string& verb, const std::string& id) {

@@ -419,11 +419,20 @@ EncodedBlock BlockBuilder::finish() {
   }
   block.ids = encode_ids();
   block.columns = encode_columns(block.info);
-  block.filter = begin_part(kFilter);
-  append_filter(block.filter, terms_.terms(), kBitsPerTerm);
-  end_part(block.filter);
+  block.info.filters = terms_.terms().size() < kTermsOfOneFilter ? 1 : kFilterPieces;
+  std::vector<std::vector<std::uint64_t>> pieces(block.info.filters);
+  for (std::uint64_t term : terms_.terms()) {
+    pieces[filter_piece(term, block.info.filters)].push_back(term);
+  }
+  std::size_t filter_bytes = 0;
+  for (const std::vector<std::uint64_t>& terms : pieces) {
+    std::string& filter = block.filters.emplace_back(begin_part(kFilter));
+    append_filter(filter, terms, kBitsPerTerm);
+    end_part(filter);
+    filter_bytes += filter.size();
+  }
   block.info.stored_bytes =
-      static_cast<std::uint32_t>(block.ids.size() + block.columns.size() + block.filter.size());
+      static_cast<std::uint32_t>(block.ids.size() + block.columns.size() + filter_bytes);
   for (const std::string& chunk : block.chunks) {
     block.info.stored_bytes += static_cast<std::uint32_t>(chunk.size());
   }
@@ -434,6 +443,7 @@ EncodedBlock BlockBuilder::finish() {
   append_le<std::uint64_t>(block.meta, static_cast<std::uint64_t>(block.info.min_time));
   append_le<std::uint64_t>(block.meta, static_cast<std::uint64_t>(block.info.max_time));
   block.meta += static_cast<char>(block.info.every_row_timed);
+  block.meta += static_cast<char>(block.info.filters);
   end_part(block.meta);
   begin(mapping_);
   return block;
@@ -449,7 +459,9 @@ Result<BlockInfo> read_meta(std::string_view bytes) {
   info.min_time = static_cast<std::int64_t>(cursor.take<std::uint64_t>());
   info.max_time = static_cast<std::int64_t>(cursor.take<std::uint64_t>());
   info.every_row_timed = cursor.take<std::uint8_t>() != 0;
-  if (!cursor.ok() || info.rows == 0 || info.rows > kBlockRowsMax) {
+  info.filters = cursor.take<std::uint8_t>();
+  if (!cursor.ok() || (info.filters != 1 && info.filters != kFilterPieces) || info.rows == 0 ||
+      info.rows > kBlockRowsMax) {
     return fail(ErrorCode::kCorrupt, "block part M: impossible counts");
   }
   return info;

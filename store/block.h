@@ -37,6 +37,7 @@ struct BlockInfo {
   std::int64_t min_time = INT64_MAX;  // of @timestamp; min > max: no row has one
   std::int64_t max_time = INT64_MIN;
   bool every_row_timed = false;
+  std::uint8_t filters = 1;  // pieces of the filter
 };
 
 // A set of rows of one block.
@@ -76,7 +77,7 @@ struct EncodedBlock {
   std::string meta;
   std::string ids;
   std::string columns;
-  std::string filter;
+  std::vector<std::string> filters;  // the pieces
   std::vector<std::string> chunks;
 };
 

@@ -354,17 +354,21 @@ std::optional<Nanos> parse_interval(std::string_view text) {
   return count * size;
 }
 
-std::string format_millis(Nanos time) {
+std::string format_millis(Nanos time, Nanos offset) {
   using namespace std::chrono;
   const Nanos millis = (time - ((time % kMilli) + kMilli) % kMilli) / kMilli;
   const sys_time<milliseconds> point{milliseconds(millis)};
   const auto day = floor<days>(point);
   const year_month_day date(day);
   const hh_mm_ss clock(point - day);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
+  const Nanos east = offset < 0 ? -offset : offset;
+  const std::string zone = offset == 0 ? std::string("Z")
+                                       : fmt::format("{}{:02}:{:02}", offset < 0 ? '-' : '+', east / kHour,
+                                                     east % kHour / kMinute);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{}", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
-                     clock.subseconds().count());
+                     clock.subseconds().count(), zone);
 }
 
 }  // namespace naru::store

@@ -40,8 +40,8 @@ std::optional<Nanos> parse_interval(std::string_view text);
 // "+09:00", "-0330", "Z", "UTC" as nanoseconds east of UTC.
 std::optional<Nanos> parse_zone(std::string_view text);
 
-// 2026-11-21T01:02:03.004Z
-std::string format_millis(Nanos time);
+// 2026-11-21T01:02:03.004Z; with an offset the time is taken as local and ends in it (+09:00).
+std::string format_millis(Nanos time, Nanos offset = 0);
 
 // The start of the unit ('m', 'h', 'd', 'w', 'M', 'q', 'y') that holds `time`, and the start of the next one.
 DateSpan calendar_span(Nanos time, char unit);

@@ -395,7 +395,7 @@ Outcome<void> DocumentReader::Walk::emit(const Field& field, std::string_view te
   }
   // Numbers: strings are coerced, fractions of whole types cut, as the server does.
   if (type == Type::boolean || text.empty()) {
-    return refuse_value(field, text, "illegal_argument_exception",
+    return refuse_value(field, text, "number_format_exception",
                         fmt::format("For input string: \"{}\"", text));
   }
   const char* end_of_text = text.data() + text.size();
@@ -421,7 +421,7 @@ Outcome<void> DocumentReader::Walk::emit(const Field& field, std::string_view te
     double real = 0;
     const auto [real_end, real_error] = std::from_chars(text.data(), end_of_text, real);
     if (real_error == std::errc::invalid_argument || real_end != end_of_text || std::isnan(real)) {
-      return refuse_value(field, text, "illegal_argument_exception",
+      return refuse_value(field, text, "number_format_exception",
                           fmt::format("For input string: \"{}\"", text));
     }
     if (real_error != std::errc() || !(real >= -9223372036854775808.0 && real < 9223372036854775808.0)) {

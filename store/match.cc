@@ -612,10 +612,13 @@ class Matcher {
       }
     }
     if (!leaf.terms.empty()) {
-      NARU_TRY(const std::optional<FilterView> filter, block_.filter());
-      const bool possible = std::ranges::any_of(leaf.terms, [&](const auto& all) {
-        return std::ranges::all_of(all, [&](std::uint64_t term) { return filter->may_contain(term); });
-      });
+      bool possible = false;
+      for (std::size_t i = 0; i < leaf.terms.size() && !possible; ++i) {
+        possible = true;
+        for (std::size_t k = 0; k < leaf.terms[i].size() && possible; ++k) {
+          NARU_TRY(possible, block_.may_hold(leaf.terms[i][k]));
+        }
+      }
       if (!possible) {
         return constant(false);
       }
@@ -739,12 +742,14 @@ Result<const ColumnsView*> BlockReader::columns() {
   return &*columns_;
 }
 
-Result<std::optional<FilterView>> BlockReader::filter() {
-  if (!filter_bytes_) {
-    NARU_TRY(filter_bytes_, view_.part(block_, BlockPart::kFilter));
+Result<bool> BlockReader::may_hold(std::uint64_t term) {
+  filters_.resize(block_.filters);
+  const std::size_t piece = filter_piece(term, block_.filters);
+  if (filters_[piece].empty()) {
+    NARU_TRY(filters_[piece], view_.part(block_, BlockPart::kFilter, piece));
   }
-  NARU_TRY(const FilterView filter, open_filter(*filter_bytes_));
-  return filter;
+  NARU_TRY(const FilterView filter, open_filter(filters_[piece]));
+  return filter.may_contain(term);
 }
 
 Result<std::string_view> BlockReader::document(std::size_t row) {

@@ -67,7 +67,7 @@ class BlockReader {
   std::size_t rows() const { return block_.rows; }
   Result<const IdsView*> ids();
   Result<const ColumnsView*> columns();
-  Result<std::optional<FilterView>> filter();
+  Result<bool> may_hold(std::uint64_t term);  // by the filter
   Result<std::string_view> document(std::size_t row);
   // Walks the document of a row into `sink`.
   Result<void> read(std::size_t row, DocumentSink& sink);
@@ -79,7 +79,7 @@ class BlockReader {
   DocumentReader& reader_;
   std::optional<IdsView> ids_;
   std::optional<ColumnsView> columns_;
-  std::optional<std::string> filter_bytes_;
+  std::vector<std::string> filters_;  // pieces that were read; empty: not yet
   std::vector<std::optional<ChunkView>> chunks_;
 };
 

@@ -53,7 +53,16 @@ std::string error_body(const ApiError& error) {
   std::string out = "{\"error\":{\"root_cause\":[";
   out += object;
   out += "],";
-  out += std::string_view(object).substr(1);
+  if (error.of_search) {
+    out +=
+        "\"type\":\"search_phase_execution_exception\",\"reason\":\"all shards "
+        "failed\",\"phase\":\"query\",\"grouped\":true,"
+        "\"failed_shards\":[{\"shard\":0,\"reason\":";
+    out += object;
+    out += "}]}";
+  } else {
+    out += std::string_view(object).substr(1);
+  }
   out += fmt::format(",\"status\":{}}}", error.status);
   return out;
 }

@@ -20,6 +20,8 @@ struct ApiError {
   std::string cause_type;  // empty: no "caused_by"
   std::string cause_reason;
   std::string index;  // named in the error object when not empty
+  bool of_search =
+      false;  // found while the query met the index: wrapped in a search_phase_execution_exception
 };
 
 template <class T>

@@ -432,9 +432,12 @@ double metric_value(const AggregationState& state) {
   }
 }
 
-void append_aggregations(std::string& out, const std::vector<std::unique_ptr<AggregationState>>& states);
+// `left`: how many buckets may still be written. At 0 the writing ends, and the text is of no use.
+void append_aggregations(std::string& out, const std::vector<std::unique_ptr<AggregationState>>& states,
+                         std::size_t& left);
 
-void append_bucket_rest(std::string& out, const Bucket& bucket, const Aggregation& spec) {
+void append_bucket_rest(std::string& out, const Bucket& bucket, const Aggregation& spec, std::size_t& left) {
+  left -= left > 0;
   fmt::format_to(std::back_inserter(out), "\"doc_count\":{}", bucket.count);
   if (bucket.children.empty() && !spec.children.empty()) {  // an empty bucket shows its empty children
     Bucket empty;
@@ -442,15 +445,15 @@ void append_bucket_rest(std::string& out, const Bucket& bucket, const Aggregatio
       empty.children.push_back(std::make_unique<AggregationState>(child));
     }
     out += ',';
-    append_aggregations(out, empty.children);
+    append_aggregations(out, empty.children, left);
   } else if (!bucket.children.empty()) {
     out += ',';
-    append_aggregations(out, bucket.children);
+    append_aggregations(out, bucket.children, left);
   }
   out += '}';
 }
 
-void append_times(std::string& out, const AggregationState& state) {
+void append_times(std::string& out, const AggregationState& state, std::size_t& left) {
   const Aggregation& spec = state.spec;
   out += "\"buckets\":[";
   bool first = true;
@@ -458,11 +461,11 @@ void append_times(std::string& out, const AggregationState& state) {
     if (bucket.count < spec.min_doc_count) {
       return;
     }
-    const std::string text =
-        spec.epoch_format ? fmt::format("{}", start / kMilli) : format_millis(start + spec.offset);
+    const std::string text = spec.epoch_format ? fmt::format("{}", start / kMilli)
+                                               : format_millis(start + spec.offset, spec.offset);
     fmt::format_to(std::back_inserter(out), "{}{{\"key_as_string\":\"{}\",\"key\":{},", first ? "" : ",",
                    text, start / kMilli);
-    append_bucket_rest(out, bucket, spec);
+    append_bucket_rest(out, bucket, spec, left);
     first = false;
   };
   if (spec.min_doc_count > 0) {
@@ -480,7 +483,7 @@ void append_times(std::string& out, const AggregationState& state) {
       last = std::max(last, bucket_span(spec, *spec.bound_max).first);
     }
     const Bucket empty;
-    while (at <= last) {
+    while (at <= last && left > 0) {
       const auto found = state.times.find(at);
       write(at, found == state.times.end() ? empty : found->second);
       at = bucket_span(spec, at).last + 1;
@@ -489,7 +492,7 @@ void append_times(std::string& out, const AggregationState& state) {
   out += ']';
 }
 
-void append_terms(std::string& out, const AggregationState& state) {
+void append_terms(std::string& out, const AggregationState& state, std::size_t& left) {
   const Aggregation& spec = state.spec;
   std::vector<const std::pair<const Value, Bucket>*> sorted;
   std::uint64_t total = 0;
@@ -553,12 +556,13 @@ void append_terms(std::string& out, const AggregationState& state) {
       }
     }
     out += ',';
-    append_bucket_rest(out, entry->second, spec);
+    append_bucket_rest(out, entry->second, spec, left);
   }
   out += ']';
 }
 
-void append_aggregations(std::string& out, const std::vector<std::unique_ptr<AggregationState>>& states) {
+void append_aggregations(std::string& out, const std::vector<std::unique_ptr<AggregationState>>& states,
+                         std::size_t& left) {
   const char* comma = "";
   for (const auto& state : states) {
     const Aggregation& spec = state->spec;
@@ -568,13 +572,13 @@ void append_aggregations(std::string& out, const std::vector<std::unique_ptr<Agg
     out += ":{";
     switch (spec.kind) {
       case Aggregation::Kind::kDateHistogram:
-        append_times(out, *state);
+        append_times(out, *state, left);
         break;
       case Aggregation::Kind::kTerms:
-        append_terms(out, *state);
+        append_terms(out, *state, left);
         break;
       case Aggregation::Kind::kFilter:
-        append_bucket_rest(out, state->filters[0], spec);
+        append_bucket_rest(out, state->filters[0], spec, left);
         continue;
       case Aggregation::Kind::kFilters: {
         out += "\"buckets\":{";
@@ -584,7 +588,7 @@ void append_aggregations(std::string& out, const std::vector<std::unique_ptr<Agg
           separator = ",";
           append_json_string(out, spec.filters[i].first);
           out += ":{";
-          append_bucket_rest(out, state->filters[i], spec);
+          append_bucket_rest(out, state->filters[i], spec, left);
         }
         out += '}';
         break;
@@ -743,6 +747,15 @@ class Search {
       : views_(views), request_(request), now_(now), find_ids_(find_ids), order_(request.sort) {}
 
   Outcome<std::string> run() {
+    auto answer = search();
+    if (!answer) {
+      answer.error().of_search = true;
+    }
+    return answer;
+  }
+
+ private:
+  Outcome<std::string> search() {
     const std::uint64_t started = monotonic_now();
     std::size_t window = 10'000;
     for (const IndexView& view : views_) {
@@ -778,7 +791,7 @@ class Search {
                      more ? std::min(total_, request_.track_total) : total_, more ? "gte" : "eq");
     }
     out += "\"max_score\":";
-    out += scored() && total_ > 0 && !hits.empty() ? "1.0" : "null";
+    out += views_.empty() ? "0.0" : scored() && !hits.empty() ? "1.0" : "null";
     out += ",\"hits\":[";
     for (std::size_t i = 0; i < hits.size(); ++i) {
       if (i != 0) {
@@ -789,14 +802,19 @@ class Search {
     out += "]}";
     if (!aggregations_.empty()) {
       out += ",\"aggregations\":{";
-      append_aggregations(out, aggregations_);
+      std::size_t buckets_left = kBucketsMax;
+      append_aggregations(out, aggregations_, buckets_left);
       out += '}';
+      if (buckets_left == 0) {
+        return refuse(503, "too_many_buckets_exception",
+                      fmt::format("Trying to create too many buckets. Must be less than or equal to: [{}]",
+                                  kBucketsMax));
+      }
     }
     out += '}';
     return out;
   }
 
- private:
   bool scored() const {
     return request_.sort.empty() || std::ranges::any_of(request_.sort, [](const SortField& field) {
              return field.kind == SortField::Kind::kScore;
@@ -1107,9 +1125,7 @@ class Search {
       for (std::size_t i = 0; i < found.size(); ++i) {
         out += i == 0 ? "" : ",";
         if ((*field)->is_date()) {
-          out += fmt::format("\"{}\"", (*field)->type == FieldType::kDate
-                                           ? format_millis(found[i].integer)
-                                           : format_rfc3339(static_cast<UnixNanos>(found[i].integer)));
+          out += fmt::format("\"{}\"", format_millis(found[i].integer));
         } else if ((*field)->type == FieldType::kBoolean) {
           out += found[i].integer != 0 ? "true" : "false";
         } else {

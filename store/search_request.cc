@@ -423,9 +423,12 @@ Outcome<SearchRequest> parse_search(std::string_view body, bool count_only, Nano
                !(key == "stored_fields" && value.is_array() && value.get_array().value_unsafe().size() == 1 &&
                  value.at(0).get(text) == simdjson::SUCCESS && text == "*")) {
       return unparsable(fmt::format("Unknown key for a {} in [{}].",
-                                    value.is_object()  ? "START_OBJECT"
-                                    : value.is_array() ? "START_ARRAY"
-                                                       : "VALUE",
+                                    value.is_object()   ? "START_OBJECT"
+                                    : value.is_array()  ? "START_ARRAY"
+                                    : value.is_string() ? "VALUE_STRING"
+                                    : value.is_bool()   ? "VALUE_BOOLEAN"
+                                    : value.is_null()   ? "VALUE_NULL"
+                                                        : "VALUE_NUMBER",
                                     std::string_view(key)));
     }
   }

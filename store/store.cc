@@ -130,12 +130,53 @@ ApiError no_such_index(std::string_view name) {
       404, "index_not_found_exception", fmt::format("no such index [{}]", name), {}, {}, std::string(name)};
 }
 
-std::string nested_settings(const Settings& settings) {  // flat names are valid JSON for GET _settings
+std::string flat_settings(const Settings& settings) {
   std::string out = "{";
   for (const auto& [name, value] : settings) {
     out += fmt::format("{}{}:{}", out.size() > 1 ? "," : "", json_string(name), value);
   }
   return out + "}";
+}
+
+// {"index":{"codec":...}}, as the server shows settings. The names are sorted, so each object is written
+// once; the part of a name below a setting that has a value itself stays dotted.
+std::string nested_settings(const Settings& settings) {
+  struct Node {
+    std::string value;
+    std::map<std::string, Node, std::less<>> members;
+    void append(std::string& out) const {
+      if (!value.empty()) {
+        out += value;
+        return;
+      }
+      out += '{';
+      const char* comma = "";
+      for (const auto& [name, member] : members) {
+        out += comma;
+        comma = ",";
+        out += json_string(name) + ":";
+        member.append(out);
+      }
+      out += '}';
+    }
+  };
+  Node root;
+  for (const auto& [name, value] : settings) {
+    Node* at = &root;
+    std::string_view rest = name;
+    for (std::size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
+      const auto found = at->members.find(rest.substr(0, dot));
+      if (found != at->members.end() && !found->second.value.empty()) {
+        break;
+      }
+      at = &at->members[std::string(rest.substr(0, dot))];
+      rest.remove_prefix(dot + 1);
+    }
+    at->members[std::string(rest)].value = value;
+  }
+  std::string out;
+  root.append(out);
+  return out;
 }
 
 }  // namespace
@@ -190,7 +231,7 @@ std::string block_key(std::uint32_t index, std::uint64_t first_sequence, BlockPa
   std::string key = index_key(index, 'B');
   append_be64(key, first_sequence);
   key += static_cast<char>(part);
-  if (part == BlockPart::kChunk) {
+  if (part == BlockPart::kChunk || part == BlockPart::kFilter) {
     append_be32(key, static_cast<std::uint32_t>(chunk));
   }
   return key;
@@ -206,7 +247,9 @@ void put_block(Batch& batch, std::uint32_t index, const EncodedBlock& block) {
   batch.put(Space::kCatalog, meta_key(index, first), block.meta);
   batch.put(Space::kData, block_key(index, first, BlockPart::kIds), block.ids);
   batch.put(Space::kData, block_key(index, first, BlockPart::kColumns), block.columns);
-  batch.put(Space::kData, block_key(index, first, BlockPart::kFilter), block.filter);
+  for (std::size_t piece = 0; piece < block.filters.size(); ++piece) {
+    batch.put(Space::kData, block_key(index, first, BlockPart::kFilter, piece), block.filters[piece]);
+  }
   for (std::size_t chunk = 0; chunk < block.chunks.size(); ++chunk) {
     batch.put(Space::kData, block_key(index, first, BlockPart::kChunk, chunk), block.chunks[chunk]);
   }
@@ -370,7 +413,7 @@ Result<std::shared_ptr<Index>> Store::Impl::load_index(const std::string& name, 
 std::string Store::Impl::catalog_entry(const Index& index) const {
   std::string out =
       fmt::format(R"({{"number":{},"uuid":"{}","created":{},"settings":{},"aliases":{{)", index.number,
-                  index.uuid, index.created_millis, nested_settings(index.settings));
+                  index.uuid, index.created_millis, flat_settings(index.settings));
   const char* comma = "";
   for (const std::string& alias : index.aliases) {
     out += fmt::format("{}{}:{{}}", comma, json_string(alias));
@@ -867,8 +910,11 @@ Result<void> Store::Impl::join_small_blocks(const std::shared_ptr<Index>& index)
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       const std::uint64_t first = chosen[i].first_sequence;
       batch.remove(Space::kCatalog, meta_key(index->number, first));
-      for (const BlockPart part : {BlockPart::kIds, BlockPart::kColumns, BlockPart::kFilter}) {
+      for (const BlockPart part : {BlockPart::kIds, BlockPart::kColumns}) {
         batch.remove(Space::kData, block_key(index->number, first, part));
+      }
+      for (std::size_t piece = 0; piece < chosen[i].filters; ++piece) {
+        batch.remove(Space::kData, block_key(index->number, first, BlockPart::kFilter, piece));
       }
       for (std::size_t chunk = 0; chunk < ids[i].chunks(); ++chunk) {
         batch.remove(Space::kData, block_key(index->number, first, BlockPart::kChunk, chunk));
@@ -1139,7 +1185,7 @@ Outcome<void> Store::put_template(std::string_view name, std::string_view body) 
                   fmt::format("[{}] unknown or unsupported field [{}]", where, key));
   };
   Template made;
-  made.raw = simdjson::minify(root);
+  std::string others;  // members that are shown as they were put
   dom::object members = root;
   for (auto [key, value] : members) {
     dom::array list;
@@ -1177,12 +1223,36 @@ Outcome<void> Store::put_template(std::string_view name, std::string_view body) 
     } else if (!(key == "composed_of" && value.get(list) == simdjson::SUCCESS && list.size() == 0) &&
                key != "version" && key != "_meta") {
       return unknown("index_template", key);
+    } else {
+      others += fmt::format(",{}:{}", json_string(key), simdjson::minify(value));
     }
   }
   if (made.patterns.empty()) {
     return refuse(400, "action_request_validation_exception",
                   "Validation Failed: 1: index patterns are missing;");
   }
+  made.raw = "{\"index_patterns\":[";
+  for (const std::string& pattern : made.patterns) {
+    made.raw += fmt::format("{}{}", made.raw.back() == '[' ? "" : ",", json_string(pattern));
+  }
+  made.raw += "],\"template\":{";
+  const char* comma = "";
+  if (!made.settings.empty()) {
+    made.raw += fmt::format("\"settings\":{}", nested_settings(made.settings));
+    comma = ",";
+  }
+  if (!made.mappings.empty()) {
+    made.raw += fmt::format("{}\"mappings\":{}", comma, made.mappings);
+    comma = ",";
+  }
+  if (!made.aliases.empty()) {
+    made.raw += fmt::format("{}\"aliases\":{{", comma);
+    for (const std::string& alias : made.aliases) {
+      made.raw += fmt::format("{}{}:{{}}", made.raw.back() == '{' ? "" : ",", json_string(alias));
+    }
+    made.raw += '}';
+  }
+  made.raw += fmt::format("}},\"priority\":{}{}}}", made.priority, others);
   const std::unique_lock lock(impl_->catalog);
   for (const auto& [other, existing] : impl_->templates) {
     if (other == name || existing.priority != made.priority) {
@@ -1274,7 +1344,7 @@ Outcome<void> Store::put_settings(std::string_view body) {
     }
   }
   Batch batch;
-  batch.put(Space::kCatalog, "settings", fmt::format("{{\"persistent\":{}}}", nested_settings(persistent)));
+  batch.put(Space::kCatalog, "settings", fmt::format("{{\"persistent\":{}}}", flat_settings(persistent)));
   if (auto written = impl_->database->write(std::move(batch), true); !written) {
     return std::unexpected(from_error(written.error()));
   }
@@ -1283,10 +1353,11 @@ Outcome<void> Store::put_settings(std::string_view body) {
   return {};
 }
 
-std::string Store::cluster_settings() const {
+std::string Store::cluster_settings(bool flat) const {
   const std::shared_lock lock(impl_->catalog);
-  return fmt::format("{{\"persistent\":{},\"transient\":{}}}", nested_settings(impl_->persistent),
-                     nested_settings(impl_->transient));
+  const auto shown = flat ? flat_settings : nested_settings;
+  return fmt::format("{{\"persistent\":{},\"transient\":{}}}", shown(impl_->persistent),
+                     shown(impl_->transient));
 }
 
 Outcome<std::string> Store::describe(std::string_view pattern, Parts parts) const {
@@ -1316,7 +1387,8 @@ Outcome<std::string> Store::describe(std::string_view pattern, Parts parts) cons
       shown["index.provided_name"] = json_string(index->name);
       shown.try_emplace("index.number_of_shards", "\"1\"");
       shown.try_emplace("index.number_of_replicas", "\"0\"");
-      out += fmt::format("{}\"settings\":{}", comma, nested_settings(shown));
+      out +=
+          fmt::format("{}\"settings\":{}", comma, parts.flat ? flat_settings(shown) : nested_settings(shown));
     }
     out += '}';
   }

@@ -87,11 +87,12 @@ class Store {
   Outcome<std::string> templates(std::string_view pattern) const;
 
   Outcome<void> put_settings(std::string_view body);  // {"persistent":{...},"transient":{...}}
-  std::string cluster_settings() const;
+  std::string cluster_settings(bool flat) const;      // flat: dotted names instead of objects
 
   // {"index":{"aliases":{},"mappings":{},"settings":{}}}, of which only the named parts are written.
   struct Parts {
     bool aliases = false, mappings = false, settings = false;
+    bool flat = false;  // settings with dotted names
   };
   Outcome<std::string> describe(std::string_view pattern, Parts parts) const;
   // {"index":{"aliases":{...}}} of the indices of `pattern` that have an alias matching `alias` (empty: any

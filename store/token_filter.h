@@ -35,6 +35,13 @@ inline std::uint64_t exists_hash(std::uint64_t path) {
   return mix(path ^ 0x5851F42D4C957F2Dull);
 }
 
+// The filter of a large block is stored in pieces, by term, so that a look-up reads little.
+inline constexpr std::uint8_t kFilterPieces = 8;
+inline constexpr std::size_t kTermsOfOneFilter = 4096;
+inline std::size_t filter_piece(std::uint64_t term, std::uint8_t pieces) {
+  return (term + (term == 0)) % pieces;
+}
+
 // Appends a filter over `terms` to `out`.
 void append_filter(std::string& out, const std::vector<std::uint64_t>& terms, std::uint32_t bits_per_term);
 

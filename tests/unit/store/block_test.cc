@@ -99,24 +99,30 @@ TEST(BlockTest, GivesBackIdsColumnsDocumentsAndTimes) {
   EXPECT_EQ(row, 500u);
 }
 
-TEST(BlockTest, FilterHoldsEveryTermAndFewOthers) {
-  const EncodedBlock block = build(some_documents(500));
-  const auto filter = open_filter(block.filter);
-  ASSERT_TRUE(filter);
+class BlockFilterTest : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(OnePieceAndSeveral, BlockFilterTest, testing::Values(500, 4000));
+
+TEST_P(BlockFilterTest, HoldsEveryTermAndFewOthers) {
+  const EncodedBlock block = build(some_documents(GetParam()));
+  EXPECT_EQ(block.filters.size(), GetParam() == 500 ? 1u : 8u);
+  const auto may_contain = [&](std::uint64_t hash) {
+    const auto filter = open_filter(block.filters[filter_piece(hash, block.info.filters)]);
+    EXPECT_TRUE(filter);
+    return filter && filter->may_contain(hash);
+  };
   const auto mapping = mapping_of(kMapping);
   const auto term = [&](const char* field, std::string_view value) {
     return term_hash(mapping->find(field)->path_hash, value_hash(value));
   };
-  for (int i = 0; i < 500; ++i) {
-    EXPECT_TRUE(filter->may_contain(term("t", "word" + std::to_string(i))));
-    EXPECT_TRUE(filter->may_contain(term("u", "unique-" + std::to_string(i))));
+  for (int i = 0; i < GetParam(); ++i) {
+    EXPECT_TRUE(may_contain(term("t", "word" + std::to_string(i))));
+    EXPECT_TRUE(may_contain(term("u", "unique-" + std::to_string(i))));
   }
-  EXPECT_TRUE(filter->may_contain(term("t", "common")));
-  EXPECT_TRUE(
-      filter->may_contain(term_hash(flat_leaf_hash(mapping->find("f")->path_hash, "p"), value_hash("3"))));
+  EXPECT_TRUE(may_contain(term("t", "common")));
+  EXPECT_TRUE(may_contain(term_hash(flat_leaf_hash(mapping->find("f")->path_hash, "p"), value_hash("3"))));
   int wrong = 0;
   for (int i = 0; i < 10'000; ++i) {
-    wrong += filter->may_contain(term("t", "absent" + std::to_string(i)));
+    wrong += may_contain(term("t", "absent" + std::to_string(i)));
   }
   EXPECT_LT(wrong, 200);
 }
@@ -164,7 +170,7 @@ TEST(BlockTest, CorruptionIsFoundAtEveryByte) {
   each(block.meta, [](const std::string& bytes) { return read_meta(bytes).has_value(); });
   each(block.ids, [](const std::string& bytes) { return IdsView::open(bytes).has_value(); });
   each(block.columns, [](const std::string& bytes) { return ColumnsView::open(bytes).has_value(); });
-  each(block.filter, [](const std::string& bytes) { return open_filter(bytes).has_value(); });
+  each(block.filters[0], [](const std::string& bytes) { return open_filter(bytes).has_value(); });
   each(block.chunks[0], [](const std::string& bytes) { return ChunkView::open(bytes).has_value(); });
 }
 

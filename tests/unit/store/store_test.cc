@@ -162,8 +162,8 @@ TEST(StoreTest, JoinsSmallBlocksWithoutLosingOrMovingADocument) {
   const std::string query = R"({"size":500,"sort":["_doc"],"_source":["n"]})";
   const std::string before = store.ok("POST", "/l-a/_search", query);
   store.store->maintain(wall_now());
-  const std::string joined = store.registry->expose();
-  EXPECT_EQ(joined.find("naru_store_joined_blocks_total 0"), std::string::npos);
+  const std::string metrics = store.registry->expose();
+  EXPECT_EQ(metrics.find("naru_store_joined_blocks_total 0"), std::string::npos);
   const std::string after = store.ok("POST", "/l-a/_search", query);
   EXPECT_EQ(before.substr(before.find("\"hits\"")), after.substr(after.find("\"hits\"")));
   EXPECT_EQ(count_of(store), 400u);
