@@ -177,7 +177,6 @@ Result<void> Database::write(Batch batch, bool sync) {
 Result<std::optional<std::string>> Database::get(Space space, std::string_view key,
                                                  const Snapshot* snapshot) const {
   rocksdb::ReadOptions options;
-  options.fill_cache = space == Space::kCatalog;  // blocks are read in sweeps: the page cache serves them
   if (snapshot != nullptr) {
     options.snapshot = static_cast<const RocksSnapshot*>(snapshot)->get();
   }

@@ -1,6 +1,6 @@
 // Which terms may be in a block: a split-block Bloom filter (32-byte blocks, 8 bits per term).
 //
-// About 0.5 % of absent terms are answered "maybe" at kBitsPerTerm. A term is a 64-bit hash of a field and a
+// About 0.3 % of absent terms are answered "maybe" at kBitsPerTerm. A term is a 64-bit hash of a field and a
 // value (term_hash below); the same functions serve writer and reader and are part of the disk format.
 #pragma once
 
@@ -13,7 +13,7 @@
 
 namespace naru::store {
 
-inline constexpr std::uint32_t kBitsPerTerm = 12;
+inline constexpr std::uint32_t kBitsPerTerm = 14;
 
 inline std::uint64_t mix(std::uint64_t value) {  // the finaliser of SplitMix64
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9ull;
