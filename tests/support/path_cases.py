@@ -6,6 +6,7 @@ wrote; nothing is compared with what Naru says about itself.
 
 from __future__ import annotations
 
+import subprocess
 import time
 import urllib.request
 from collections import Counter
@@ -183,6 +184,19 @@ class PathCases:
         promoted = promoted_fields(REGISTRY)
         for head, document in zip(heads, documents, strict=True):
             assert_same(found[document_id(head, dataset)], document, promoted)
+
+    @pytest.mark.parametrize("transport", ["udp", "tcp"])
+    def test_syslog_of_a_real_sender(self, platform: Platform, transport: str) -> None:
+        service, lines = f"logger-{transport}", [f"message {i} 나루 <{i}>".encode() for i in range(12)]
+        host, port = platform.syslog[transport].rsplit(":", 1)
+        command = ["logger", "--server", host, "--port", port, f"--{transport}", "--rfc5424", "--tag", service]
+        for line in lines:
+            subprocess.run([*command, "--priority", "local3.err", "--", line], check=True, timeout=30)
+        query = {"term": {"service_name": service}}
+        hits = platform.await_hits(platform.index("logs"), query, len(lines), 60, f"of {service}")
+        assert_each_once(hits, lines)
+        assert {hit["_source"]["severity"]["number"] for hit in hits} == {17}
+        assert {hit["_source"]["attributes"]["syslog.facility"] for hit in hits} == {19}
 
     def test_logs_with_the_same_uid_are_one_document(self, platform: Platform) -> None:
         target = platform.target("http")

@@ -58,6 +58,11 @@ class Platform(ABC):
     def target(self, protocol: str, gzip: bool = False) -> Target:
         """Where an OpenTelemetry SDK sends to."""
 
+    @property
+    @abstractmethod
+    def syslog(self) -> dict[str, str]:
+        """host:port of the syslog listeners, by transport (udp, tcp)."""
+
     def log_file(self, source: str, name: str = "app.log") -> Path:
         """A path that the agent watches; not created here."""
         path = self.log_root / source / name
@@ -71,17 +76,18 @@ class Platform(ABC):
     def await_file(self, path: Path, lines: int, timeout: float = 60) -> list[dict[str, Any]]:
         """The hits of a file once there are at least `lines`."""
         query = {"term": {f"resource.attributes.{FILE_ATTRIBUTE}": str(path)}}
-        return self._await(self.index("logs"), query, lines, timeout, f"of {path}")
+        return self.await_hits(self.index("logs"), query, lines, timeout, f"of {path}")
 
     def await_dataset(self, alias: str, dataset: str, count: int, timeout: float = 60) -> list[dict[str, Any]]:
         """The hits of a data set once there are at least `count`."""
         prefix = {"logs": "logs-otel-v1", "traces": "otel-v1-apm-span", "metrics": "metrics-otel-v1"}[alias]
         index = Index(self.store_url, f"{prefix}-{dataset}-*")
-        return self._await(index, None, count, timeout, f"of data set {dataset} in {alias}")
+        return self.await_hits(index, None, count, timeout, f"of data set {dataset} in {alias}")
 
-    def _await(
+    def await_hits(
         self, index: Index, query: dict[str, Any] | None, wanted: int, timeout: float, what: str
     ) -> list[dict[str, Any]]:
+        """The hits of a query (None: all) once there are at least `wanted`; `what` says of what, for a person."""
         seen = 0
 
         def there() -> bool:
@@ -96,6 +102,10 @@ class Platform(ABC):
             outputs = "\n".join(program.output(12) for program in self.programs.values())
             raise NaruError(f"{failure}; there are {seen}\n{outputs}") from None
         return index.hits(query)
+
+
+def _syslog(program: Program) -> dict[str, str]:
+    return {transport: program.endpoints[f"syslog-{transport}"] for transport in ("udp", "tcp")}
 
 
 class FourPrograms(Platform):
@@ -119,6 +129,10 @@ class FourPrograms(Platform):
 
     def target(self, protocol: str, gzip: bool = False) -> Target:
         return Target(protocol, f"127.0.0.1:{self._grpc if protocol == 'grpc' else self._http}", gzip)
+
+    @property
+    def syslog(self) -> dict[str, str]:
+        return _syslog(self.programs["naru-collector"])
 
     def _start(self, started: ExitStack) -> None:
         done = self.bootstrap()
@@ -174,6 +188,10 @@ class NaruUp(Platform):
 
     def target(self, protocol: str, gzip: bool = False) -> Target:
         return Target(protocol, self.up.endpoints[f"otlp-{protocol}"], gzip)
+
+    @property
+    def syslog(self) -> dict[str, str]:
+        return _syslog(self.up)
 
     def _start(self, started: ExitStack) -> None:
         arguments = ["up", "--data", str(self.directory / "data"), "--file", f"{self.log_root}/*/*.log"]
