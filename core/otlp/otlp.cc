@@ -26,9 +26,40 @@ std::string_view valid_id(std::string_view id, std::size_t size) {
   return id;
 }
 
-std::int32_t as_int32(std::uint64_t scalar) {
-  return static_cast<std::int32_t>(scalar);
+// Each takes the field when it has the type that the schema says, and leaves `out` alone otherwise.
+void take_bytes(const Reader& in, std::string_view& out) {
+  if (is_bytes(in)) {
+    out = in.bytes();
+  }
 }
+void take_id(const Reader& in, std::size_t size, std::string_view& out) {
+  if (is_bytes(in)) {
+    out = valid_id(in.bytes(), size);
+  }
+}
+template <class T>
+void take_varint(const Reader& in, T& out) {
+  if (is_varint(in)) {
+    out = static_cast<T>(in.scalar());
+  }
+}
+void take_fixed64(const Reader& in, std::uint64_t& out) {
+  if (is_fixed64(in)) {
+    out = in.scalar();
+  }
+}
+void take_fixed32(const Reader& in, std::uint32_t& out) {
+  if (is_fixed32(in)) {
+    out = static_cast<std::uint32_t>(in.scalar());
+  }
+}
+void take_real(const Reader& in, double& out, bool& has) {
+  if (is_fixed64(in)) {
+    out = in.real();
+    has = true;
+  }
+}
+
 std::int32_t from_zigzag(std::uint64_t scalar) {
   const auto value = static_cast<std::uint32_t>(scalar);
   return static_cast<std::int32_t>((value >> 1) ^ (~(value & 1) + 1));
@@ -36,69 +67,42 @@ std::int32_t from_zigzag(std::uint64_t scalar) {
 
 std::uint32_t attributes_field(MetricKind kind) {
   switch (kind) {
-    case MetricKind::kHistogram:
-      return 9;
-    case MetricKind::kExponentialHistogram:
-      return 1;
-    default:
-      return 7;
+    case MetricKind::kHistogram: return 9;
+    case MetricKind::kExponentialHistogram: return 1;
+    default: return 7;
   }
 }
 
 void read_number_field(const Reader& in, DataPoint& out) {
-  if (in.field() == 4 && is_fixed64(in)) {
-    out.real = in.real();
-    out.has_real = true;
-  } else if (in.field() == 6 && is_fixed64(in)) {
-    out.integer = static_cast<std::int64_t>(in.scalar());
-    out.has_integer = true;
-  } else if (in.field() == 8 && is_varint(in)) {
-    out.flags = static_cast<std::uint32_t>(in.scalar());
+  switch (in.field()) {
+    case 4: take_real(in, out.real, out.has_real); break;
+    case 6:
+      if (is_fixed64(in)) {
+        out.integer = static_cast<std::int64_t>(in.scalar());
+        out.has_integer = true;
+      }
+      break;
+    case 8: take_varint(in, out.flags); break;
+    default: break;
   }
 }
 
-void set_optional(const Reader& in, double& value, bool& has) {
-  value = in.real();
-  has = true;
-}
-
 void read_count_and_sum(const Reader& in, DataPoint& out) {
-  if (in.field() == 4 && is_fixed64(in)) {
-    out.count = in.scalar();
-  } else if (in.field() == 5 && is_fixed64(in)) {
-    set_optional(in, out.sum, out.has_sum);
+  switch (in.field()) {
+    case 4: take_fixed64(in, out.count); break;
+    case 5: take_real(in, out.sum, out.has_sum); break;
+    default: break;
   }
 }
 
 void read_histogram_field(const Reader& in, DataPoint& out) {
   switch (in.field()) {
-    case 6:
-      if (is_bytes(in)) {
-        out.bucket_counts = in.bytes();
-      }
-      break;
-    case 7:
-      if (is_bytes(in)) {
-        out.explicit_bounds = in.bytes();
-      }
-      break;
-    case 10:
-      if (is_varint(in)) {
-        out.flags = static_cast<std::uint32_t>(in.scalar());
-      }
-      break;
-    case 11:
-      if (is_fixed64(in)) {
-        set_optional(in, out.min, out.has_min);
-      }
-      break;
-    case 12:
-      if (is_fixed64(in)) {
-        set_optional(in, out.max, out.has_max);
-      }
-      break;
-    default:
-      read_count_and_sum(in, out);
+    case 6: take_bytes(in, out.bucket_counts); break;
+    case 7: take_bytes(in, out.explicit_bounds); break;
+    case 10: take_varint(in, out.flags); break;
+    case 11: take_real(in, out.min, out.has_min); break;
+    case 12: take_real(in, out.max, out.has_max); break;
+    default: read_count_and_sum(in, out);
   }
 }
 
@@ -109,49 +113,24 @@ void read_exponential_field(const Reader& in, DataPoint& out) {
         out.scale = from_zigzag(in.scalar());
       }
       break;
-    case 7:
-      if (is_fixed64(in)) {
-        out.zero_count = in.scalar();
-      }
-      break;
-    case 8:
-      if (is_bytes(in)) {
-        out.positive = in.bytes();
-      }
-      break;
-    case 9:
-      if (is_bytes(in)) {
-        out.negative = in.bytes();
-      }
-      break;
-    case 10:
-      if (is_varint(in)) {
-        out.flags = static_cast<std::uint32_t>(in.scalar());
-      }
-      break;
-    case 12:
-      if (is_fixed64(in)) {
-        set_optional(in, out.min, out.has_min);
-      }
-      break;
-    case 13:
-      if (is_fixed64(in)) {
-        set_optional(in, out.max, out.has_max);
-      }
-      break;
+    case 7: take_fixed64(in, out.zero_count); break;
+    case 8: take_bytes(in, out.positive); break;
+    case 9: take_bytes(in, out.negative); break;
+    case 10: take_varint(in, out.flags); break;
+    case 12: take_real(in, out.min, out.has_min); break;
+    case 13: take_real(in, out.max, out.has_max); break;
     case 14:
       if (is_fixed64(in)) {
         out.zero_threshold = in.real();
       }
       break;
-    default:
-      read_count_and_sum(in, out);
+    default: read_count_and_sum(in, out);
   }
 }
 
 void read_summary_field(const Reader& in, DataPoint& out) {
-  if (in.field() == 8 && is_varint(in)) {
-    out.flags = static_cast<std::uint32_t>(in.scalar());
+  if (in.field() == 8) {
+    take_varint(in, out.flags);
   } else {
     read_count_and_sum(in, out);
   }
@@ -161,24 +140,18 @@ void read_summary_field(const Reader& in, DataPoint& out) {
 
 std::string_view to_string(Signal signal) {
   switch (signal) {
-    case Signal::kLogs:
-      return "logs";
-    case Signal::kMetrics:
-      return "metrics";
-    case Signal::kTraces:
-      return "traces";
+    case Signal::kLogs: return "logs";
+    case Signal::kMetrics: return "metrics";
+    case Signal::kTraces: return "traces";
   }
   return "logs";
 }
 
 std::string_view default_topic(Signal signal) {
   switch (signal) {
-    case Signal::kLogs:
-      return "otlp_logs";
-    case Signal::kMetrics:
-      return "otlp_metrics";
-    case Signal::kTraces:
-      return "otlp_spans";
+    case Signal::kLogs: return "otlp_logs";
+    case Signal::kMetrics: return "otlp_metrics";
+    case Signal::kTraces: return "otlp_spans";
   }
   return "otlp_logs";
 }
@@ -217,8 +190,7 @@ bool parse(std::string_view encoded, AnyValue& out) {
           out.real = in.real();
         }
         break;
-      default:
-        break;
+      default: break;
     }
   }
   return in.ok();
@@ -344,62 +316,23 @@ bool parse(std::string_view encoded, LogRecord& out) {
   Reader in(encoded);
   while (in.next()) {
     switch (in.field()) {
-      case 1:
-        if (is_fixed64(in)) {
-          out.time = in.scalar();
-        }
-        break;
-      case 2:
-        if (is_varint(in)) {
-          out.severity_number = as_int32(in.scalar());
-        }
-        break;
-      case 3:
-        if (is_bytes(in)) {
-          out.severity_text = in.bytes();
-        }
-        break;
+      case 1: take_fixed64(in, out.time); break;
+      case 2: take_varint(in, out.severity_number); break;
+      case 3: take_bytes(in, out.severity_text); break;
       case 5:
         if (is_bytes(in)) {
           out.body = in.bytes();
           out.has_body = true;
         }
         break;
-      case 6:
-        out.has_attributes = true;
-        break;
-      case 7:
-        if (is_varint(in)) {
-          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
-      case 8:
-        if (is_fixed32(in)) {
-          out.flags = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
-      case 9:
-        if (is_bytes(in)) {
-          out.trace_id = valid_id(in.bytes(), 16);
-        }
-        break;
-      case 10:
-        if (is_bytes(in)) {
-          out.span_id = valid_id(in.bytes(), 8);
-        }
-        break;
-      case 11:
-        if (is_fixed64(in)) {
-          out.observed_time = in.scalar();
-        }
-        break;
-      case 12:
-        if (is_bytes(in)) {
-          out.event_name = in.bytes();
-        }
-        break;
-      default:
-        break;
+      case 6: out.has_attributes = true; break;
+      case 7: take_varint(in, out.dropped_attributes_count); break;
+      case 8: take_fixed32(in, out.flags); break;
+      case 9: take_id(in, 16, out.trace_id); break;
+      case 10: take_id(in, 8, out.span_id); break;
+      case 11: take_fixed64(in, out.observed_time); break;
+      case 12: take_bytes(in, out.event_name); break;
+      default: break;
     }
   }
   return in.ok();
@@ -412,7 +345,7 @@ bool parse_status(std::string_view encoded, Span& out) {
     if (in.is(2, WireType::kBytes)) {
       out.status_message = in.bytes();
     } else if (in.is(3, WireType::kVarint)) {
-      out.status_code = as_int32(in.scalar());
+      out.status_code = static_cast<std::int32_t>(in.scalar());
     }
   }
   return in.ok();
@@ -425,73 +358,24 @@ bool parse(std::string_view encoded, Span& out) {
   Reader in(encoded);
   while (in.next()) {
     switch (in.field()) {
-      case 1:
-        if (is_bytes(in)) {
-          out.trace_id = valid_id(in.bytes(), 16);
-        }
-        break;
-      case 2:
-        if (is_bytes(in)) {
-          out.span_id = valid_id(in.bytes(), 8);
-        }
-        break;
-      case 3:
-        if (is_bytes(in)) {
-          out.trace_state = in.bytes();
-        }
-        break;
-      case 4:
-        if (is_bytes(in)) {
-          out.parent_span_id = valid_id(in.bytes(), 8);
-        }
-        break;
-      case 5:
-        if (is_bytes(in)) {
-          out.name = in.bytes();
-        }
-        break;
-      case 6:
-        if (is_varint(in)) {
-          out.kind = as_int32(in.scalar());
-        }
-        break;
-      case 7:
-        if (is_fixed64(in)) {
-          out.start = in.scalar();
-        }
-        break;
-      case 8:
-        if (is_fixed64(in)) {
-          out.end = in.scalar();
-        }
-        break;
-      case 10:
-        if (is_varint(in)) {
-          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
-      case 12:
-        if (is_varint(in)) {
-          out.dropped_events_count = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
-      case 14:
-        if (is_varint(in)) {
-          out.dropped_links_count = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
+      case 1: take_id(in, 16, out.trace_id); break;
+      case 2: take_id(in, 8, out.span_id); break;
+      case 3: take_bytes(in, out.trace_state); break;
+      case 4: take_id(in, 8, out.parent_span_id); break;
+      case 5: take_bytes(in, out.name); break;
+      case 6: take_varint(in, out.kind); break;
+      case 7: take_fixed64(in, out.start); break;
+      case 8: take_fixed64(in, out.end); break;
+      case 10: take_varint(in, out.dropped_attributes_count); break;
+      case 12: take_varint(in, out.dropped_events_count); break;
+      case 14: take_varint(in, out.dropped_links_count); break;
       case 15:
         if (is_bytes(in) && !parse_status(in.bytes(), out)) {
           return false;
         }
         break;
-      case 16:
-        if (is_fixed32(in)) {
-          out.flags = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
-      default:
-        break;
+      case 16: take_fixed32(in, out.flags); break;
+      default: break;
     }
   }
   return in.ok();
@@ -503,23 +387,10 @@ bool parse(std::string_view encoded, SpanEvent& out) {
   Reader in(encoded);
   while (in.next()) {
     switch (in.field()) {
-      case 1:
-        if (is_fixed64(in)) {
-          out.time = in.scalar();
-        }
-        break;
-      case 2:
-        if (is_bytes(in)) {
-          out.name = in.bytes();
-        }
-        break;
-      case 4:
-        if (is_varint(in)) {
-          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
-      default:
-        break;
+      case 1: take_fixed64(in, out.time); break;
+      case 2: take_bytes(in, out.name); break;
+      case 4: take_varint(in, out.dropped_attributes_count); break;
+      default: break;
     }
   }
   return in.ok();
@@ -531,28 +402,11 @@ bool parse(std::string_view encoded, SpanLink& out) {
   Reader in(encoded);
   while (in.next()) {
     switch (in.field()) {
-      case 1:
-        if (is_bytes(in)) {
-          out.trace_id = valid_id(in.bytes(), 16);
-        }
-        break;
-      case 2:
-        if (is_bytes(in)) {
-          out.span_id = valid_id(in.bytes(), 8);
-        }
-        break;
-      case 3:
-        if (is_bytes(in)) {
-          out.trace_state = in.bytes();
-        }
-        break;
-      case 5:
-        if (is_varint(in)) {
-          out.dropped_attributes_count = static_cast<std::uint32_t>(in.scalar());
-        }
-        break;
-      default:
-        break;
+      case 1: take_id(in, 16, out.trace_id); break;
+      case 2: take_id(in, 8, out.span_id); break;
+      case 3: take_bytes(in, out.trace_state); break;
+      case 5: take_varint(in, out.dropped_attributes_count); break;
+      default: break;
     }
   }
   return in.ok();
@@ -560,18 +414,12 @@ bool parse(std::string_view encoded, SpanLink& out) {
 
 std::string_view to_string(MetricKind kind) {
   switch (kind) {
-    case MetricKind::kGauge:
-      return "GAUGE";
-    case MetricKind::kSum:
-      return "SUM";
-    case MetricKind::kHistogram:
-      return "HISTOGRAM";
-    case MetricKind::kExponentialHistogram:
-      return "EXPONENTIAL_HISTOGRAM";
-    case MetricKind::kSummary:
-      return "SUMMARY";
-    case MetricKind::kNone:
-      return "NONE";
+    case MetricKind::kGauge: return "GAUGE";
+    case MetricKind::kSum: return "SUM";
+    case MetricKind::kHistogram: return "HISTOGRAM";
+    case MetricKind::kExponentialHistogram: return "EXPONENTIAL_HISTOGRAM";
+    case MetricKind::kSummary: return "SUMMARY";
+    case MetricKind::kNone: return "NONE";
   }
   return "NONE";
 }
@@ -589,38 +437,21 @@ bool parse(std::string_view encoded, Metric& out) {
       out.data = in.bytes();
     };
     switch (in.field()) {
-      case 1:
-        out.name = in.bytes();
-        break;
-      case 2:
-        out.description = in.bytes();
-        break;
-      case 3:
-        out.unit = in.bytes();
-        break;
-      case 5:
-        set_data(MetricKind::kGauge);
-        break;
-      case 7:
-        set_data(MetricKind::kSum);
-        break;
-      case 9:
-        set_data(MetricKind::kHistogram);
-        break;
-      case 10:
-        set_data(MetricKind::kExponentialHistogram);
-        break;
-      case 11:
-        set_data(MetricKind::kSummary);
-        break;
-      default:
-        break;
+      case 1: out.name = in.bytes(); break;
+      case 2: out.description = in.bytes(); break;
+      case 3: out.unit = in.bytes(); break;
+      case 5: set_data(MetricKind::kGauge); break;
+      case 7: set_data(MetricKind::kSum); break;
+      case 9: set_data(MetricKind::kHistogram); break;
+      case 10: set_data(MetricKind::kExponentialHistogram); break;
+      case 11: set_data(MetricKind::kSummary); break;
+      default: break;
     }
   }
   Reader data(out.data);
   while (data.next()) {
     if (data.is(2, WireType::kVarint)) {
-      out.aggregation_temporality = as_int32(data.scalar());
+      out.aggregation_temporality = static_cast<std::int32_t>(data.scalar());
     } else if (data.is(3, WireType::kVarint)) {
       out.is_monotonic = data.scalar() != 0;
     }
