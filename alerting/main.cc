@@ -20,9 +20,6 @@ class AlertingService final : public program::Service {
                                                          program::ServiceContext& context) {
     bus::KafkaBusConfig kafka = config.kafka;
     kafka.metrics = &context.registry;
-    // Kafka gives the partitions of a killed process to its successor after this; detection stands still
-    // until then.
-    kafka.properties.try_emplace("session.timeout.ms", "10000");
     auto service = std::make_unique<AlertingService>();
     NARU_TRY(service->bus_, bus::make_kafka_bus(kafka));
     service->alerting_ =

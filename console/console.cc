@@ -1,5 +1,6 @@
 #include "console/console.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -172,11 +173,31 @@ std::optional<HttpResponse> check_search(const HttpRequest& request, std::size_t
   return std::nullopt;
 }
 
+// Numbers cannot be rebound to another address, names can. Browsers always send the header.
+bool is_number_or_localhost(std::string_view host_header) {
+  const std::size_t port = host_header.rfind(':');
+  const bool bracketed = host_header.starts_with('[');
+  std::string host(bracketed ? host_header.substr(1, host_header.find(']') - 1)
+                             : host_header.substr(0, port));
+  in_addr v4{};
+  in6_addr v6{};
+  return host == "localhost" || inet_pton(AF_INET, host.c_str(), &v4) == 1 ||
+         (bracketed && inet_pton(AF_INET6, host.c_str(), &v6) == 1);
+}
+
 }  // namespace
 
 net::HttpHandler make_console_handler(net::HttpTransportFactory search, ConsoleConfig config) {
   auto pool = std::make_shared<SearchPool>(std::move(search), config);
-  return [pool, bytes_max = config.request_bytes_max](HttpRequest request, Responder respond) {
+  return [pool, bytes_max = config.request_bytes_max, any_host = config.any_host](HttpRequest request,
+                                                                                  Responder respond) {
+    const std::string_view host = request.headers.get("Host");
+    if (!any_host && !host.empty() && !is_number_or_localhost(host)) {
+      respond(net::text_response(403,
+                                 "The console answers under its number or localhost only, such as "
+                                 "http://127.0.0.1:8080, so that no other site can read it.\n"));
+      return;
+    }
     if (!request.path().starts_with(kApi)) {
       respond(page(request));
       return;

@@ -17,6 +17,10 @@ struct ConsoleConfig {
   std::size_t waiting_max = 64;              // over it 503
   std::size_t request_bytes_max = 1u << 20;  // of one search; over it 413
   std::chrono::milliseconds search_timeout{30'000};
+  // Answer under any host name. Otherwise only under numbers and localhost: a name of another site that
+  // points at this address would let that site's pages read the searches (DNS rebinding); such requests get
+  // 403.
+  bool any_host = false;
 };
 
 // `search` makes the connections to the search API; its transports are used by one thread each and closed

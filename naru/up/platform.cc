@@ -175,8 +175,10 @@ Result<void> Platform::Parts::open() {
 }
 
 Result<void> Platform::Parts::listen() {
-  NARU_TRY_VOID(
-      add_server(console_server, "console", options.http, console::make_console_handler(to_store()), 2));
+  console::ConsoleConfig console_config;
+  console_config.any_host = options.insecure;  // whoever opens it to others reaches it by name
+  NARU_TRY_VOID(add_server(console_server, "console", options.http,
+                           console::make_console_handler(to_store(), console_config), 2));
   NARU_TRY_VOID(add_server(store_server, "store", options.store, store_api->handler()));
   net::GrpcServerConfig grpc;
   grpc.address = options.otlp_grpc;

@@ -94,6 +94,10 @@ Result<std::unique_ptr<Consumer>> KafkaConsumer::create(const KafkaBusConfig& bu
   conf.set("enable.auto.offset.store", "false");
   conf.set("auto.offset.reset", "error");
   conf.set("partition.assignment.strategy", "cooperative-sticky");
+  // Kafka gives the partitions of a killed process to its successor after this; until then they stand still.
+  if (!bus.properties.contains("session.timeout.ms")) {
+    conf.set("session.timeout.ms", "10000");
+  }
   constexpr std::size_t kKilobytesMin = 1024;
   conf.set("queued.max.messages.kbytes",
            std::to_string(std::max(config.fetch_bytes_max / 1024, kKilobytesMin)));
@@ -191,9 +195,7 @@ void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
                                  rd_kafka_topic_partition_list_t* partitions, void* opaque) {
   auto* self = static_cast<KafkaConsumer*>(opaque);
   switch (code) {
-    case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS:
-      self->begin_assignment(*partitions);
-      break;
+    case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: self->begin_assignment(*partitions); break;
     case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
       self->revoke(*partitions, rd_kafka_assignment_lost(client) != 0);
       break;

@@ -73,6 +73,28 @@ TEST(Console, ServesThePageAndAnswersNotModified) {
   EXPECT_EQ(ask(handler, "POST", "/").status, 405);
 }
 
+TEST(Console, AnswersNoNameThatAnotherSiteCouldPointHere) {
+  FakeSearch search;
+  const auto status_of = [&](const std::string& host, bool any_host) {
+    ConsoleConfig config;
+    config.any_host = any_host;
+    HttpRequest request;
+    request.headers.add("Host", host);
+    return net::LocalTransport(make_console_handler(search.factory(), config))
+        .exchange(std::move(request), milliseconds(10'000))
+        .value()
+        .status;
+  };
+  for (const char* host : {"127.0.0.1:8080", "localhost:8080", "localhost", "[::1]:8080", "10.0.0.7:80"}) {
+    EXPECT_EQ(status_of(host, false), 200) << host;
+  }
+  for (const char* host :
+       {"evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example:8080", "[evil]"}) {
+    EXPECT_EQ(status_of(host, false), 403) << host;
+    EXPECT_EQ(status_of(host, true), 200) << host;
+  }
+}
+
 TEST(Console, ForwardsSearchesWithoutWhatTheBrowserAdds) {
   FakeSearch search;
   const auto handler = make_console_handler(search.factory());
