@@ -143,8 +143,7 @@ void for_each_token(std::string_view text, Take&& take) {
         word = true;
         flush();
         break;
-      default:
-        flush();
+      default: flush();
     }
     at += length;
   }

@@ -25,6 +25,8 @@ namespace naru::store {
 
 inline constexpr std::string_view kTimeField = "@timestamp";
 inline constexpr std::size_t kBlockRawTarget = 1u << 20;
+inline constexpr std::size_t kSmallBlock =
+    kBlockRawTarget / 2;                                    // smaller ones are joined with their neighbours
 inline constexpr std::size_t kChunkRawTarget = 256u << 10;  // documents are compressed in chunks of this size
 inline constexpr std::size_t kBlockRowsMax = 65'535;
 

@@ -49,7 +49,7 @@ struct Database::Impl {
 };
 
 // Column families are known to the database only, so a batch keeps their place, which is their id in RocksDB
-// too: 0 is the default one, 1 the first that was made.
+// too: 0 is the default one, then in the order in which they were made.
 class SpaceHandle : public rocksdb::ColumnFamilyHandle {
  public:
   explicit SpaceHandle(Space space) : id_(static_cast<std::uint32_t>(space)) {}
@@ -133,9 +133,10 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseConfig& config) {
   data.max_write_buffer_number = 2;
   data.enable_blob_files = true;
   data.min_blob_size = 1024;
-  data.enable_blob_garbage_collection = true;
-  const std::vector<rocksdb::ColumnFamilyDescriptor> spaces = {{rocksdb::kDefaultColumnFamilyName, catalog},
-                                                               {"data", data}};
+  rocksdb::ColumnFamilyOptions passing = catalog;
+  passing.write_buffer_size = config.write_buffer_bytes / 2;
+  const std::vector<rocksdb::ColumnFamilyDescriptor> spaces = {
+      {rocksdb::kDefaultColumnFamilyName, catalog}, {"data", data}, {"passing", passing}};
   auto impl = std::make_unique<Impl>();
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, config.directory, spaces, &impl->spaces, &db);

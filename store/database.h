@@ -1,7 +1,9 @@
 // The key-value engine below the store (RocksDB 7.8), the only place that knows it.
 //
-// Two key spaces: kCatalog for small values that are read at start, kData for the parts of blocks and id runs
-// (values above 1 KiB go to blob files, so compaction does not rewrite them). Thread-safe.
+// Three key spaces: kCatalog for small values that are read at start; kData for the parts of full-sized
+// blocks, whose values above 1 KiB go to blob files that compaction never rewrites (they go when all of them
+// is dropped); kPassing for what is soon replaced, small blocks and id runs, which compaction clears away.
+// Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +17,7 @@
 
 namespace naru::store {
 
-enum class Space : std::uint8_t { kCatalog, kData };
+enum class Space : std::uint8_t { kCatalog, kData, kPassing };
 
 // Changes that become visible and durable together.
 class Batch {
@@ -42,7 +44,7 @@ class Snapshot {
 struct DatabaseConfig {
   std::string directory;
   std::size_t cache_bytes = 32u << 20;
-  std::size_t write_buffer_bytes = 32u << 20;  // two key spaces, at most two buffers each
+  std::size_t write_buffer_bytes = 32u << 20;  // of kData; the other spaces have less
 };
 
 class Database {

@@ -179,14 +179,10 @@ DateSpan calendar_span(Nanos time, char unit) {
     return DateSpan{start, start + size - 1};
   };
   switch (unit) {
-    case 's':
-      return fixed(kSecond);
-    case 'm':
-      return fixed(kMinute);
-    case 'h':
-      return fixed(kHour);
-    case 'd':
-      return fixed(kDay);
+    case 's': return fixed(kSecond);
+    case 'm': return fixed(kMinute);
+    case 'h': return fixed(kHour);
+    case 'd': return fixed(kDay);
     case 'w': {  // weeks begin on Monday; 1970-01-01 was a Thursday
       const Nanos day = fixed(kDay).first / kDay;
       const Nanos start = (day - (((day + 3) % 7) + 7) % 7) * kDay;
@@ -268,18 +264,10 @@ Outcome<DateSpan> parse_date_bound(std::string_view text, DateFormat format, Nan
     }
     std::optional<DateSpan> parsed;
     switch (format) {
-      case DateFormat::kDefault:
-        parsed = parse_date(date);
-        break;
-      case DateFormat::kOptionalTime:
-        parsed = parse_calendar(date);
-        break;
-      case DateFormat::kEpochMillis:
-        parsed = parse_epoch(date, kMilli);
-        break;
-      case DateFormat::kEpochSecond:
-        parsed = parse_epoch(date, kSecond);
-        break;
+      case DateFormat::kDefault: parsed = parse_date(date); break;
+      case DateFormat::kOptionalTime: parsed = parse_calendar(date); break;
+      case DateFormat::kEpochMillis: parsed = parse_epoch(date, kMilli); break;
+      case DateFormat::kEpochSecond: parsed = parse_epoch(date, kSecond); break;
     }
     if (!parsed) {
       return broken();

@@ -41,14 +41,10 @@ struct Bounds {
 };
 Bounds bounds_of(FieldType type) {
   switch (type) {
-    case FieldType::kByte:
-      return {INT8_MIN, INT8_MAX};
-    case FieldType::kShort:
-      return {INT16_MIN, INT16_MAX};
-    case FieldType::kInteger:
-      return {INT32_MIN, INT32_MAX};
-    default:
-      return {INT64_MIN, INT64_MAX};
+    case FieldType::kByte: return {INT8_MIN, INT8_MAX};
+    case FieldType::kShort: return {INT16_MIN, INT16_MAX};
+    case FieldType::kInteger: return {INT32_MIN, INT32_MAX};
+    default: return {INT64_MIN, INT64_MAX};
   }
 }
 
@@ -184,10 +180,8 @@ Outcome<void> DocumentReader::Walk::read_member(ondemand::value value, std::stri
           400, "strict_dynamic_mapping_exception",
           fmt::format("mapping set to strict, dynamic introduction of [{}] within [{}] is not allowed", name,
                       at->path.empty() ? "_doc" : std::string_view(at->path)));
-    case Dynamic::kFalse:
-      return {};  // the iteration skips it
-    default:
-      break;
+    case Dynamic::kFalse: return {};  // the iteration skips it
+    default: break;
   }
   if (name.empty()) {
     return refuse(400, "mapper_parsing_exception", "field name cannot be an empty string");
@@ -218,12 +212,8 @@ Outcome<void> DocumentReader::Walk::read_member(ondemand::value value, std::stri
     }
   }
   switch (type) {
-    case Type::object:
-      learned_->type = FieldType::kObject;
-      break;
-    case Type::boolean:
-      learned_->type = FieldType::kBoolean;
-      break;
+    case Type::object: learned_->type = FieldType::kObject; break;
+    case Type::boolean: learned_->type = FieldType::kBoolean; break;
     case Type::number: {
       const std::string_view token = value.raw_json_token();
       learned_->type =
@@ -390,8 +380,7 @@ Outcome<void> DocumentReader::Walk::emit(const Field& field, std::string_view te
       }
       return {};
     }
-    default:
-      break;
+    default: break;
   }
   // Numbers: strings are coerced, fractions of whole types cut, as the server does.
   if (type == Type::boolean || text.empty()) {

@@ -171,19 +171,20 @@ void IdIndex::put_run(Batch& batch, std::uint32_t number, const std::vector<IdEn
       hashes.push_back(sorted[i].hash);
     }
     append_le<std::uint32_t>(chunk, crc32c(chunk));
-    batch.put(Space::kData, run_key(number, 'C', static_cast<std::uint32_t>(first / kChunkEntries)), chunk);
+    batch.put(Space::kPassing, run_key(number, 'C', static_cast<std::uint32_t>(first / kChunkEntries)),
+              chunk);
   }
   append_le<std::uint32_t>(head, crc32c(head));
-  batch.put(Space::kData, run_key(number, 'H'), head);
+  batch.put(Space::kPassing, run_key(number, 'H'), head);
   std::string filter;
   append_filter(filter, hashes, kFilterBits);
   append_le<std::uint32_t>(filter, crc32c(filter));
-  batch.put(Space::kData, run_key(number, 'F'), filter);
+  batch.put(Space::kPassing, run_key(number, 'F'), filter);
 }
 
 Result<void> IdIndex::load(Run& run) {
   const auto part = [&](char kind) -> Result<std::string> {
-    NARU_TRY(std::optional<std::string> bytes, database_.get(Space::kData, run_key(run.number, kind)));
+    NARU_TRY(std::optional<std::string> bytes, database_.get(Space::kPassing, run_key(run.number, kind)));
     if (!bytes || bytes->size() < 4 ||
         crc32c(std::string_view(*bytes).substr(0, bytes->size() - 4)) !=
             load_le<std::uint32_t>(bytes->data() + bytes->size() - 4)) {
@@ -203,7 +204,7 @@ Result<void> IdIndex::load(Run& run) {
 }
 
 Result<std::string> IdIndex::read_chunk(std::uint32_t run, std::uint32_t chunk) const {
-  NARU_TRY(std::optional<std::string> bytes, database_.get(Space::kData, run_key(run, 'C', chunk)));
+  NARU_TRY(std::optional<std::string> bytes, database_.get(Space::kPassing, run_key(run, 'C', chunk)));
   if (!bytes || bytes->size() < 4 || (bytes->size() - 4) % kStoredBytes != 0 ||
       crc32c(std::string_view(*bytes).substr(0, bytes->size() - 4)) !=
           load_le<std::uint32_t>(bytes->data() + bytes->size() - 4)) {
@@ -311,7 +312,7 @@ IdIndex::Merge IdIndex::begin_merge() {
 Result<void> IdIndex::merge(Merge& merge) const {
   std::vector<IdEntry> all;
   for (std::uint32_t number : merge.from) {
-    NARU_TRY(const std::optional<std::string> head, database_.get(Space::kData, run_key(number, 'H')));
+    NARU_TRY(const std::optional<std::string> head, database_.get(Space::kPassing, run_key(number, 'H')));
     if (!head || head->size() < 4) {
       return corrupt(index_, number, "its head is missing");
     }
@@ -343,7 +344,7 @@ Result<void> IdIndex::end_merge(const Merge& merge) {
   Batch batch;
   batch.put(Space::kCatalog, index_key(index_, 'R'), manifest());
   for (std::uint32_t number : merge.from) {
-    batch.remove_range(Space::kData, run_key(number, '\0'), run_key(number + 1, '\0'));
+    batch.remove_range(Space::kPassing, run_key(number, '\0'), run_key(number + 1, '\0'));
   }
   return database_.write(std::move(batch), false);
 }

@@ -70,6 +70,10 @@ struct Index {
 enum class BlockPart : char { kIds = 'I', kColumns = 'C', kFilter = 'F', kChunk = 'S' };
 std::string block_key(std::uint32_t index, std::uint64_t first_sequence, BlockPart part,
                       std::size_t chunk = 0);
+// Where the parts of a block are: small ones are joined soon and then gone.
+inline Space block_space(const BlockInfo& block) {
+  return block.raw_bytes < kSmallBlock ? Space::kPassing : Space::kData;
+}
 std::string meta_key(std::uint32_t index, std::uint64_t first_sequence);
 
 void put_block(Batch& batch, std::uint32_t index, const EncodedBlock& block);

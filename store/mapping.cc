@@ -66,16 +66,12 @@ std::optional<Dynamic> as_dynamic(dom::element value) {
 // Parameters that change nothing here, by type; everything else is refused by name.
 bool passive(FieldType type, std::string_view key) {
   switch (type) {
-    case FieldType::kText:
-      return key == "norms" || key == "index_options";
-    case FieldType::kKeyword:
-      return key == "norms" || key == "doc_values" || key == "eager_global_ordinals";
+    case FieldType::kText: return key == "norms" || key == "index_options";
+    case FieldType::kKeyword: return key == "norms" || key == "doc_values" || key == "eager_global_ordinals";
     case FieldType::kObject:
     case FieldType::kNested:
-    case FieldType::kFlat:
-      return false;
-    default:
-      return key == "doc_values";
+    case FieldType::kFlat: return false;
+    default: return key == "doc_values";
   }
 }
 

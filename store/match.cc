@@ -34,16 +34,11 @@ class Binder {
 
   Outcome<Node> bind(const Query& query) {
     switch (query.kind) {
-      case Query::Kind::kAll:
-        return Node{};
-      case Query::Kind::kNone:
-        return none();
-      case Query::Kind::kIds:
-        return sequences(query.values);
-      case Query::Kind::kBool:
-        return bind_bool(query);
-      default:
-        break;
+      case Query::Kind::kAll: return Node{};
+      case Query::Kind::kNone: return none();
+      case Query::Kind::kIds: return sequences(query.values);
+      case Query::Kind::kBool: return bind_bool(query);
+      default: break;
     }
     if (query.field.empty()) {
       return over_default_fields(query);
@@ -368,34 +363,24 @@ bool range_holds(const Leaf& leaf, std::string_view value) {
 }
 bool holds_integer(const Leaf& leaf, std::int64_t value) {
   switch (leaf.kind) {
-    case Leaf::Kind::kTerms:
-      return std::ranges::find(leaf.integers, value) != leaf.integers.end();
-    case Leaf::Kind::kRange:
-      return value >= leaf.low && value <= leaf.high;
-    default:
-      return leaf.kind == Leaf::Kind::kExists;
+    case Leaf::Kind::kTerms: return std::ranges::find(leaf.integers, value) != leaf.integers.end();
+    case Leaf::Kind::kRange: return value >= leaf.low && value <= leaf.high;
+    default: return leaf.kind == Leaf::Kind::kExists;
   }
 }
 bool holds_real(const Leaf& leaf, double value) {
   switch (leaf.kind) {
-    case Leaf::Kind::kTerms:
-      return std::ranges::find(leaf.reals, value) != leaf.reals.end();
-    case Leaf::Kind::kRange:
-      return range_holds(leaf, value);
-    default:
-      return leaf.kind == Leaf::Kind::kExists;
+    case Leaf::Kind::kTerms: return std::ranges::find(leaf.reals, value) != leaf.reals.end();
+    case Leaf::Kind::kRange: return range_holds(leaf, value);
+    default: return leaf.kind == Leaf::Kind::kExists;
   }
 }
 bool holds_string(const Leaf& leaf, std::string_view value) {
   switch (leaf.kind) {
-    case Leaf::Kind::kTerms:
-      return std::ranges::binary_search(leaf.words, value);
-    case Leaf::Kind::kPrefix:
-      return value.starts_with(leaf.words[0]);
-    case Leaf::Kind::kRange:
-      return range_holds(leaf, value);
-    default:
-      return leaf.kind == Leaf::Kind::kExists;
+    case Leaf::Kind::kTerms: return std::ranges::binary_search(leaf.words, value);
+    case Leaf::Kind::kPrefix: return value.starts_with(leaf.words[0]);
+    case Leaf::Kind::kRange: return range_holds(leaf, value);
+    default: return leaf.kind == Leaf::Kind::kExists;
   }
 }
 
@@ -534,10 +519,8 @@ class Matcher {
 
   Result<Known> evaluate(const Node& node) {
     switch (node.kind) {
-      case Node::Kind::kAll:
-        return constant(true);
-      case Node::Kind::kNone:
-        return constant(false);
+      case Node::Kind::kAll: return constant(true);
+      case Node::Kind::kNone: return constant(false);
       case Node::Kind::kLeaf: {
         if (!known_[node.leaf]) {
           NARU_TRY(Known leaf, evaluate_leaf(query_.leaves[node.leaf]));
@@ -545,8 +528,7 @@ class Matcher {
         }
         return *known_[node.leaf];
       }
-      case Node::Kind::kBool:
-        break;
+      case Node::Kind::kBool: break;
     }
     Known result = constant(true);
     for (const Node& clause : node.must) {
@@ -672,10 +654,8 @@ class Matcher {
   // One row whose document the sink has read.
   bool holds(const Node& node, std::size_t row, const LeafSink& sink) const {
     switch (node.kind) {
-      case Node::Kind::kAll:
-        return true;
-      case Node::Kind::kNone:
-        return false;
+      case Node::Kind::kAll: return true;
+      case Node::Kind::kNone: return false;
       case Node::Kind::kLeaf: {
         const std::optional<Known>& known = known_[node.leaf];
         if (known && known->yes.test(row)) {
@@ -683,8 +663,7 @@ class Matcher {
         }
         return (!known || known->maybe.test(row)) && sink.holds(node.leaf);
       }
-      case Node::Kind::kBool:
-        break;
+      case Node::Kind::kBool: break;
     }
     const auto of = [&](const Node& clause) { return holds(clause, row, sink); };
     return std::ranges::all_of(node.must, of) && std::ranges::none_of(node.must_not, of) &&

@@ -17,14 +17,10 @@ ApiError from_error(const Error& error) {
               {},
               {},
               {}};
-    case ErrorCode::kCorrupt:
-      return {500, "corruption_exception", error.message(), {}, {}, {}};
-    case ErrorCode::kNotFound:
-      return {404, "index_not_found_exception", error.message(), {}, {}, {}};
-    case ErrorCode::kOverloaded:
-      return {429, "rejected_execution_exception", error.message(), {}, {}, {}};
-    default:
-      return {503, "unavailable_shards_exception", error.message(), {}, {}, {}};
+    case ErrorCode::kCorrupt: return {500, "corruption_exception", error.message(), {}, {}, {}};
+    case ErrorCode::kNotFound: return {404, "index_not_found_exception", error.message(), {}, {}, {}};
+    case ErrorCode::kOverloaded: return {429, "rejected_execution_exception", error.message(), {}, {}, {}};
+    default: return {503, "unavailable_shards_exception", error.message(), {}, {}, {}};
   }
 }
 

@@ -652,15 +652,12 @@ class StringParser {
 
 std::optional<std::string> scalar_text(dom::element value) {
   switch (value.type()) {
-    case dom::element_type::STRING:
-      return std::string(std::string_view(value.get_string().value_unsafe()));
+    case dom::element_type::STRING: return std::string(std::string_view(value.get_string().value_unsafe()));
     case dom::element_type::INT64:
     case dom::element_type::UINT64:
     case dom::element_type::DOUBLE:
-    case dom::element_type::BOOL:
-      return simdjson::minify(value);
-    default:
-      return std::nullopt;
+    case dom::element_type::BOOL: return simdjson::minify(value);
+    default: return std::nullopt;
   }
 }
 

@@ -241,10 +241,8 @@ class AggregationRunner {
       state.type = bound.field->type;
     }
     switch (state.spec.kind) {
-      case Aggregation::Kind::kDateHistogram:
-        return collect_times(state, bound, block, rows);
-      case Aggregation::Kind::kTerms:
-        return collect_terms(state, bound, block, rows);
+      case Aggregation::Kind::kDateHistogram: return collect_times(state, bound, block, rows);
+      case Aggregation::Kind::kTerms: return collect_terms(state, bound, block, rows);
       case Aggregation::Kind::kFilter:
       case Aggregation::Kind::kFilters:
         for (std::size_t i = 0; i < bound.filters.size(); ++i) {
@@ -252,8 +250,7 @@ class AggregationRunner {
           NARU_TRY_VOID(into(state.filters[i], bound, block, part));
         }
         return {};
-      default:
-        return collect_metric(state, bound, block, rows);
+      default: return collect_metric(state, bound, block, rows);
     }
   }
 
@@ -419,16 +416,12 @@ class AggregationRunner {
 
 double metric_value(const AggregationState& state) {
   switch (state.spec.kind) {
-    case Aggregation::Kind::kMin:
-      return state.least;
-    case Aggregation::Kind::kMax:
-      return state.greatest;
-    case Aggregation::Kind::kSum:
-      return state.sum;
+    case Aggregation::Kind::kMin: return state.least;
+    case Aggregation::Kind::kMax: return state.greatest;
+    case Aggregation::Kind::kSum: return state.sum;
     case Aggregation::Kind::kAvg:
       return state.count == 0 ? INFINITY : state.sum / static_cast<double>(state.count);
-    default:
-      return static_cast<double>(state.count);
+    default: return static_cast<double>(state.count);
   }
 }
 
@@ -571,15 +564,9 @@ void append_aggregations(std::string& out, const std::vector<std::unique_ptr<Agg
     append_json_string(out, spec.name);
     out += ":{";
     switch (spec.kind) {
-      case Aggregation::Kind::kDateHistogram:
-        append_times(out, *state, left);
-        break;
-      case Aggregation::Kind::kTerms:
-        append_terms(out, *state, left);
-        break;
-      case Aggregation::Kind::kFilter:
-        append_bucket_rest(out, state->filters[0], spec, left);
-        continue;
+      case Aggregation::Kind::kDateHistogram: append_times(out, *state, left); break;
+      case Aggregation::Kind::kTerms: append_terms(out, *state, left); break;
+      case Aggregation::Kind::kFilter: append_bucket_rest(out, state->filters[0], spec, left); continue;
       case Aggregation::Kind::kFilters: {
         out += "\"buckets\":{";
         const char* separator = "";
@@ -1016,9 +1003,7 @@ class Search {
             hit.keys.push_back(
                 Value::of(static_cast<std::int64_t>(place.view << 40 | (place.block->first_sequence + row))));
             break;
-          case SortField::Kind::kScore:
-            hit.keys.push_back(Value::of(1.0));
-            break;
+          case SortField::Kind::kScore: hit.keys.push_back(Value::of(1.0)); break;
           case SortField::Kind::kId: {
             auto ids = block.ids();
             if (!ids) {
@@ -1142,18 +1127,10 @@ class Search {
 
   static void append_value(std::string& out, const Value& value) {
     switch (value.kind) {
-      case Value::Kind::kMissing:
-        out += "null";
-        break;
-      case Value::Kind::kInteger:
-        out += fmt::format("{}", value.integer);
-        break;
-      case Value::Kind::kReal:
-        append_real(out, value.real);
-        break;
-      case Value::Kind::kText:
-        append_json_string(out, value.text);
-        break;
+      case Value::Kind::kMissing: out += "null"; break;
+      case Value::Kind::kInteger: out += fmt::format("{}", value.integer); break;
+      case Value::Kind::kReal: append_real(out, value.real); break;
+      case Value::Kind::kText: append_json_string(out, value.text); break;
     }
   }
 

@@ -223,12 +223,8 @@ Outcome<Aggregation> parse_aggregation(std::string_view name, dom::object object
     named = true;
     out.kind = kind->second;
     switch (out.kind) {
-      case Aggregation::Kind::kDateHistogram:
-        NARU_TRY_VOID(parse_histogram(out, body, now));
-        break;
-      case Aggregation::Kind::kTerms:
-        NARU_TRY_VOID(parse_terms(out, body));
-        break;
+      case Aggregation::Kind::kDateHistogram: NARU_TRY_VOID(parse_histogram(out, body, now)); break;
+      case Aggregation::Kind::kTerms: NARU_TRY_VOID(parse_terms(out, body)); break;
       case Aggregation::Kind::kFilter: {
         NARU_TRY(Query query, parse_query(value));
         out.filters.emplace_back("", std::move(query));

@@ -20,7 +20,6 @@ namespace {
 
 namespace dom = simdjson::dom;
 
-constexpr std::size_t kSmallBlock = kBlockRawTarget / 2;    // smaller ones are joined with their neighbours
 constexpr std::size_t kJoinCount = 8;                       // that many of one size are joined at once
 constexpr std::uint64_t kJoinAfter = 30 * kNanosPerSecond;  // an index at rest is joined whatever its blocks
 constexpr std::uint64_t kIdsIdle = 600 * kNanosPerSecond;   // then the id filters leave the memory
@@ -244,19 +243,20 @@ std::string meta_key(std::uint32_t index, std::uint64_t first_sequence) {
 
 void put_block(Batch& batch, std::uint32_t index, const EncodedBlock& block) {
   const std::uint64_t first = block.info.first_sequence;
+  const Space space = block_space(block.info);
   batch.put(Space::kCatalog, meta_key(index, first), block.meta);
-  batch.put(Space::kData, block_key(index, first, BlockPart::kIds), block.ids);
-  batch.put(Space::kData, block_key(index, first, BlockPart::kColumns), block.columns);
+  batch.put(space, block_key(index, first, BlockPart::kIds), block.ids);
+  batch.put(space, block_key(index, first, BlockPart::kColumns), block.columns);
   for (std::size_t piece = 0; piece < block.filters.size(); ++piece) {
-    batch.put(Space::kData, block_key(index, first, BlockPart::kFilter, piece), block.filters[piece]);
+    batch.put(space, block_key(index, first, BlockPart::kFilter, piece), block.filters[piece]);
   }
   for (std::size_t chunk = 0; chunk < block.chunks.size(); ++chunk) {
-    batch.put(Space::kData, block_key(index, first, BlockPart::kChunk, chunk), block.chunks[chunk]);
+    batch.put(space, block_key(index, first, BlockPart::kChunk, chunk), block.chunks[chunk]);
   }
 }
 
 Result<std::string> IndexView::part(const BlockInfo& block, BlockPart part, std::size_t chunk) const {
-  auto bytes = database->get(Space::kData, block_key(index->number, block.first_sequence, part, chunk),
+  auto bytes = database->get(block_space(block), block_key(index->number, block.first_sequence, part, chunk),
                              snapshot.get());
   if (!bytes) {
     return fail(std::move(bytes).error());
@@ -673,6 +673,7 @@ Result<void> Store::Impl::drop(const std::shared_ptr<Index>& index) {
   batch.remove(Space::kCatalog, fmt::format("index/{}", index->name));
   batch.remove_range(Space::kCatalog, from, to);
   batch.remove_range(Space::kData, from, to);
+  batch.remove_range(Space::kPassing, from, to);
   NARU_TRY_VOID(database->write(std::move(batch), true));
   indices.erase(index->name);
   to_compact.push_back(index->number);
@@ -705,7 +706,8 @@ Result<std::optional<std::uint64_t>> Store::Impl::find_id(Index& index, std::uin
         cache.blocks.erase(cache.blocks.begin());
       }
       NARU_TRY(std::optional<std::string> bytes,
-               database->get(Space::kData, block_key(index.number, block->first_sequence, BlockPart::kIds)));
+               database->get(block_space(*block),
+                             block_key(index.number, block->first_sequence, BlockPart::kIds)));
       if (!bytes) {
         return fail(ErrorCode::kCorrupt,
                     fmt::format("index [{}]: ids of the block at document {} are missing", index.name,
@@ -802,6 +804,7 @@ void Store::Impl::maintain(UnixNanos now) {
     append_be32(from, number);
     append_be32(to, number + 1);
     database->compact(Space::kData, from, to);
+    database->compact(Space::kPassing, from, to);
     database->compact(Space::kCatalog, from, to);
   }
 }
@@ -911,13 +914,13 @@ Result<void> Store::Impl::join_small_blocks(const std::shared_ptr<Index>& index)
       const std::uint64_t first = chosen[i].first_sequence;
       batch.remove(Space::kCatalog, meta_key(index->number, first));
       for (const BlockPart part : {BlockPart::kIds, BlockPart::kColumns}) {
-        batch.remove(Space::kData, block_key(index->number, first, part));
+        batch.remove(block_space(chosen[i]), block_key(index->number, first, part));
       }
       for (std::size_t piece = 0; piece < chosen[i].filters; ++piece) {
-        batch.remove(Space::kData, block_key(index->number, first, BlockPart::kFilter, piece));
+        batch.remove(block_space(chosen[i]), block_key(index->number, first, BlockPart::kFilter, piece));
       }
       for (std::size_t chunk = 0; chunk < ids[i].chunks(); ++chunk) {
-        batch.remove(Space::kData, block_key(index->number, first, BlockPart::kChunk, chunk));
+        batch.remove(block_space(chosen[i]), block_key(index->number, first, BlockPart::kChunk, chunk));
       }
     }
     put_block(batch, index->number, block);

@@ -285,7 +285,7 @@ TEST(StoreTest, KeepsTheBusOffsetWithTheDocuments) {
 TEST(StoreTest, ADamagedBlockIsNamedNotHidden) {
   TestStore store;
   store.ok("PUT", "/_index_template/l", kTemplate);
-  store.ok("POST", "/_bulk", bulk_of(0, 2000));
+  store.ok("POST", "/_bulk", bulk_of(0, 8000));
   store.close();
   store.open();  // writes what the log holds into files
   store.close();
