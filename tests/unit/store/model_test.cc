@@ -144,8 +144,7 @@ RandomQuery random_query(Random& random, int depth) {
                        (method != d.attributes.end() && method->second == "GET");
               }};
     }
-    case 6:
-      return {R"({"exists":{"field":"took"}})", [](const Document& d) { return d.took.has_value(); }};
+    case 6: return {R"({"exists":{"field":"took"}})", [](const Document& d) { return d.took.has_value(); }};
     case 7: {
       const double value = static_cast<double>(random() % 100) / 4;
       return {fmt::format(R"({{"terms":{{"took":[{},99.5]}}}})", value),
