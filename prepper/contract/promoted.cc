@@ -1,11 +1,12 @@
 #include "prepper/contract/promoted.h"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include "core/config/config.h"
 
 namespace naru::prepper {
 namespace {
@@ -25,47 +26,14 @@ bool is_field_name(std::string_view name) {
   });
 }
 
-Result<Promoted> parse_entry(const YAML::Node& entry, std::size_t index) {
-  const auto bad = [&](std::string_view what) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("promoted fields, line {}, entry {}: {}",
-                                                         entry.Mark().line + 1, index + 1, what));
-  };
-  if (!entry.IsMap()) {
-    return bad("write {from: attribute.name, type: keyword}");
-  }
-  Promoted out;
-  std::string type;
-  for (const auto& pair : entry) {
-    const auto key = pair.first.as<std::string>();
-    if (!pair.second.IsScalar()) {
-      return bad(fmt::format("'{}' must be a text", key));
-    }
-    if (key == "from") {
-      out.from = pair.second.as<std::string>();
-    } else if (key == "field") {
-      out.field = pair.second.as<std::string>();
-    } else if (key == "type") {
-      type = pair.second.as<std::string>();
-    } else {
-      return bad(fmt::format("unknown key '{}'; there are from, field and type", key));
-    }
-  }
-  if (out.from.empty()) {
-    return bad("'from' is missing: the name of the attribute");
-  }
-  if (out.field.empty()) {
-    out.field = out.from;
-    std::ranges::replace(out.field, '.', '_');
-  }
-  if (!is_field_name(out.field)) {
-    return bad(fmt::format("field '{}' may hold letters, digits and _ only", out.field));
-  }
-  const std::optional<FieldType> known = field_type(type);
-  if (!known.has_value()) {
-    return bad(fmt::format("type '{}' is none of keyword, long, double, boolean, ip, date_nanos", type));
-  }
-  out.type = *known;
-  return out;
+struct Registry {
+  std::vector<Promoted> promoted;
+};
+
+void describe(config::Schema<Registry>& schema) {
+  schema.field("promoted", &Registry::promoted, "Attributes that get a field of their own.")
+      .required()
+      .max(kPromotedMax);
 }
 
 }  // namespace
@@ -88,31 +56,37 @@ std::string_view to_string(FieldType type) {
   return {};
 }
 
+void describe(config::Schema<Promoted>& schema) {
+  config::Choices<FieldType> types;
+  for (const auto& [name, type] : kTypes) {
+    types.emplace_back(name, type);
+  }
+  schema.field("from", &Promoted::from, "Attribute of the record, else of its resource.").required().min(1);
+  schema.field("field", &Promoted::field, "Top-level field; without it `from` with underscores for dots.");
+  schema.choice("type", &Promoted::type, "Type of the field in the index templates.", std::move(types))
+      .required();
+}
+
 Result<std::vector<Promoted>> parse_promoted(std::string_view yaml) {
-  try {
-    const YAML::Node root = YAML::Load(std::string(yaml));
-    const YAML::Node list = root.IsMap() ? root["promoted"] : YAML::Node();
-    if (!list.IsDefined() || !list.IsSequence()) {
-      return fail(ErrorCode::kInvalidArgument, "promoted fields: the file must hold a list named 'promoted'");
+  NARU_TRY(Registry registry, config::load_text<Registry>(std::string(yaml), "promoted fields"));
+  std::vector<Promoted>& entries = registry.promoted;
+  for (auto entry = entries.begin(); entry != entries.end(); ++entry) {
+    if (entry->field.empty()) {
+      entry->field = entry->from;
+      std::ranges::replace(entry->field, '.', '_');
     }
-    if (list.size() > kPromotedMax) {
+    if (!is_field_name(entry->field)) {
       return fail(
           ErrorCode::kInvalidArgument,
-          fmt::format("promoted fields: {} entries, at most {} are possible", list.size(), kPromotedMax));
+          fmt::format("promoted fields: field '{}' may hold letters, digits and _ only", entry->field));
     }
-    std::vector<Promoted> out;
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      NARU_TRY(Promoted entry, parse_entry(list[i], i));
-      if (std::ranges::find(out, entry.field, &Promoted::field) != out.end()) {
-        return fail(ErrorCode::kInvalidArgument,
-                    fmt::format("promoted fields: '{}' is the field of two entries", entry.field));
-      }
-      out.push_back(std::move(entry));
+    if (std::find_if(entries.begin(), entry,
+                     [&](const Promoted& other) { return other.field == entry->field; }) != entry) {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("promoted fields: '{}' is the field of two entries", entry->field));
     }
-    return out;
-  } catch (const YAML::Exception& error) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("promoted fields: {}", error.what()));
   }
+  return std::move(entries);
 }
 
 }  // namespace naru::prepper
