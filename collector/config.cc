@@ -12,12 +12,9 @@ const config::Choices<Role>& roles() {
 
 const std::string& TopicsConfig::of(otlp::Signal signal) const {
   switch (signal) {
-    case otlp::Signal::kMetrics:
-      return metrics;
-    case otlp::Signal::kTraces:
-      return traces;
-    case otlp::Signal::kLogs:
-      break;
+    case otlp::Signal::kMetrics: return metrics;
+    case otlp::Signal::kTraces: return traces;
+    case otlp::Signal::kLogs: break;
   }
   return logs;
 }

@@ -344,12 +344,9 @@ Result<void> apply_entry(State& state, std::string_view payload) {
   }
   Fields in(payload.substr(1));
   switch (static_cast<std::uint8_t>(payload.front())) {
-    case kFile:
-      return apply_file(state, in);
-    case kBatch:
-      return apply_batch(state, in);
-    case kDone:
-      return apply_done(state, in);
+    case kFile: return apply_file(state, in);
+    case kBatch: return apply_batch(state, in);
+    case kDone: return apply_done(state, in);
     case kForget: {
       const SourceKey key = in.u32();
       if (!in.at_end()) {
@@ -358,14 +355,10 @@ Result<void> apply_entry(State& state, std::string_view payload) {
       state.files.erase(key);
       return {};
     }
-    case kJournalBatch:
-      return apply_journal_batch(state, in);
-    case kJournal:
-      return apply_journal(state, in);
-    case kTotals:
-      return apply_totals(state, in);
-    default:
-      return malformed("unknown");
+    case kJournalBatch: return apply_journal_batch(state, in);
+    case kJournal: return apply_journal(state, in);
+    case kTotals: return apply_totals(state, in);
+    default: return malformed("unknown");
   }
 }
 

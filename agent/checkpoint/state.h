@@ -28,8 +28,8 @@ struct FileCheckpoint {
   std::string path;  // where it was first met; goes into its resource
 };
 
-// Records of one file in one batch: they have the positions position, position + 1, ... and the observed times
-// observed, observed + 1 ns, ..., so that lines that were read together still sort in their order.
+// Records of one file in one batch: they have the positions position, position + 1, ... and the observed
+// times observed, observed + 1 ns, ..., so that lines that were read together still sort in their order.
 struct Range {
   SourceKey key = 0;
   std::uint64_t begin = 0, end = 0;

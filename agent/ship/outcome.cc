@@ -92,16 +92,11 @@ Outcome classify(const Result<net::HttpResponse>& answer, UnixNanos now) {
     case 429:
     case 502:
     case 503:
-    case 504:
-      outcome.verdict = Verdict::kAgain;
-      break;
+    case 504: outcome.verdict = Verdict::kAgain; break;
     case 400:
     case 413:
-    case 422:
-      outcome.verdict = Verdict::kSmaller;
-      break;
-    default:
-      outcome.verdict = Verdict::kBlocked;
+    case 422: outcome.verdict = Verdict::kSmaller; break;
+    default: outcome.verdict = Verdict::kBlocked;
   }
   return outcome;
 }

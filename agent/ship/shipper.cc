@@ -196,9 +196,7 @@ Shipper::Step Shipper::deliver(Lane& lane, Piece piece) {
         split_or_hold(lane, std::move(piece), outcome.reason);
         return Step::kGoOn;
       case Verdict::kBlocked:
-      case Verdict::kAgain:
-        note_answer(false, outcome.reason);
-        break;
+      case Verdict::kAgain: note_answer(false, outcome.reason); break;
     }
     metrics_.retries.add();
     const bool blocked = outcome.verdict == Verdict::kBlocked;

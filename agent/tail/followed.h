@@ -44,13 +44,13 @@ class File {
 struct Followed {
   SourceKey key = 0;
   Source source{};
-  KnownFile known;             // as read; the checkpoint follows when a batch is noted
-  std::uint64_t position = 0;  // of the next record
+  KnownFile known;              // as read; the checkpoint follows when a batch is noted
+  std::uint64_t position = 0;   // of the next record
   UnixNanos observed_next = 0;  // least observed time of the next record: lines keep their order in time
-  std::string path;            // where it is now
-  std::string first_path;      // where it was first met, as its resource says
-  std::string resource;        // encoded
-  std::string head;            // directory and first bytes: what a copy of it would share
+  std::string path;             // where it is now
+  std::string first_path;       // where it was first met, as its resource says
+  std::string resource;         // encoded
+  std::string head;             // directory and first bytes: what a copy of it would share
   std::size_t input = 0;
   bool named = true;    // a pattern names it; otherwise it was renamed away, unlinked or is a copy
   bool watched = true;  // inotify tells of it

@@ -87,18 +87,12 @@ bool ValueCondition::matches(const otlp::AnyValue& value) const {
       }
       number = to_number(value.bytes);
       break;
-    case Kind::kBool:
-      return !at_least_ && text_ == (value.boolean ? "true" : "false");
-    case Kind::kInt:
-      number = static_cast<double>(value.integer);
-      break;
-    case Kind::kDouble:
-      number = value.real;
-      break;
+    case Kind::kBool: return !at_least_ && text_ == (value.boolean ? "true" : "false");
+    case Kind::kInt: number = static_cast<double>(value.integer); break;
+    case Kind::kDouble: number = value.real; break;
     case Kind::kEmpty:
     case Kind::kArray:
-    case Kind::kMap:
-      return false;
+    case Kind::kMap: return false;
   }
   return number && number_ && (at_least_ ? *number >= *number_ : *number == *number_);
 }
@@ -194,15 +188,9 @@ std::string_view TargetTemplate::render(const otlp::Attributes& resource, const 
   rendered_.clear();
   for (const Part& part : parts_) {
     switch (part.kind) {
-      case Part::Kind::kText:
-        rendered_ += part.text;
-        break;
-      case Part::Kind::kResource:
-        append_value(rendered_, resource.find(part.text));
-        break;
-      case Part::Kind::kRecord:
-        append_value(rendered_, record.find(part.text));
-        break;
+      case Part::Kind::kText: rendered_ += part.text; break;
+      case Part::Kind::kResource: append_value(rendered_, resource.find(part.text)); break;
+      case Part::Kind::kRecord: append_value(rendered_, record.find(part.text)); break;
     }
   }
   rendered_.resize(std::min(rendered_.size(), kTargetBytesMax));

@@ -46,12 +46,9 @@ std::unexpected<Error> missing(std::string_view field) {
 
 std::string_view to_string(Status status) {
   switch (status) {
-    case Status::kHealthy:
-      return "HEALTHY";
-    case Status::kCaution:
-      return "CAUTION";
-    case Status::kCritical:
-      return "CRITICAL";
+    case Status::kHealthy: return "HEALTHY";
+    case Status::kCaution: return "CAUTION";
+    case Status::kCritical: return "CRITICAL";
   }
   return "HEALTHY";
 }

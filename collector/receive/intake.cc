@@ -9,16 +9,11 @@ Refusal refusal_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kUnsupported:
-    case ErrorCode::kCorrupt:
-      return {400, kInvalidArgument, false};
-    case ErrorCode::kTooLarge:
-      return {413, kResourceExhausted, false};
-    case ErrorCode::kUnauthenticated:
-      return {401, kUnauthenticated, false};
-    case ErrorCode::kPermissionDenied:
-      return {403, kPermissionDenied, false};
-    default:
-      return {503, kUnavailable, true};
+    case ErrorCode::kCorrupt: return {400, kInvalidArgument, false};
+    case ErrorCode::kTooLarge: return {413, kResourceExhausted, false};
+    case ErrorCode::kUnauthenticated: return {401, kUnauthenticated, false};
+    case ErrorCode::kPermissionDenied: return {403, kPermissionDenied, false};
+    default: return {503, kUnavailable, true};
   }
 }
 

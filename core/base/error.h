@@ -41,60 +41,41 @@ constexpr Disposition disposition(ErrorCode code) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kTooLarge:
     case ErrorCode::kCorrupt:
-    case ErrorCode::kUnsupported:
-      return Disposition::kDeadLetter;
+    case ErrorCode::kUnsupported: return Disposition::kDeadLetter;
     case ErrorCode::kOverloaded:
     case ErrorCode::kUnavailable:
     case ErrorCode::kTimeout:
     case ErrorCode::kCancelled:
     case ErrorCode::kNoSpace:
-    case ErrorCode::kIo:
-      return Disposition::kRetry;
+    case ErrorCode::kIo: return Disposition::kRetry;
     case ErrorCode::kNotFound:
     case ErrorCode::kAlreadyExists:
     case ErrorCode::kConflict:
     case ErrorCode::kUnauthenticated:
     case ErrorCode::kPermissionDenied:
-    case ErrorCode::kInternal:
-      return Disposition::kStop;
+    case ErrorCode::kInternal: return Disposition::kStop;
   }
   return Disposition::kStop;
 }
 
 constexpr std::string_view to_string(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalidArgument:
-      return "invalid argument";
-    case ErrorCode::kNotFound:
-      return "not found";
-    case ErrorCode::kAlreadyExists:
-      return "already exists";
-    case ErrorCode::kConflict:
-      return "conflict";
-    case ErrorCode::kUnauthenticated:
-      return "unauthenticated";
-    case ErrorCode::kPermissionDenied:
-      return "permission denied";
-    case ErrorCode::kTooLarge:
-      return "too large";
-    case ErrorCode::kOverloaded:
-      return "overloaded";
-    case ErrorCode::kUnavailable:
-      return "unavailable";
-    case ErrorCode::kTimeout:
-      return "timeout";
-    case ErrorCode::kCancelled:
-      return "cancelled";
-    case ErrorCode::kNoSpace:
-      return "no space";
-    case ErrorCode::kIo:
-      return "I/O error";
-    case ErrorCode::kCorrupt:
-      return "corrupt";
-    case ErrorCode::kUnsupported:
-      return "unsupported";
-    case ErrorCode::kInternal:
-      return "internal error";
+    case ErrorCode::kInvalidArgument: return "invalid argument";
+    case ErrorCode::kNotFound: return "not found";
+    case ErrorCode::kAlreadyExists: return "already exists";
+    case ErrorCode::kConflict: return "conflict";
+    case ErrorCode::kUnauthenticated: return "unauthenticated";
+    case ErrorCode::kPermissionDenied: return "permission denied";
+    case ErrorCode::kTooLarge: return "too large";
+    case ErrorCode::kOverloaded: return "overloaded";
+    case ErrorCode::kUnavailable: return "unavailable";
+    case ErrorCode::kTimeout: return "timeout";
+    case ErrorCode::kCancelled: return "cancelled";
+    case ErrorCode::kNoSpace: return "no space";
+    case ErrorCode::kIo: return "I/O error";
+    case ErrorCode::kCorrupt: return "corrupt";
+    case ErrorCode::kUnsupported: return "unsupported";
+    case ErrorCode::kInternal: return "internal error";
   }
   return "unknown";
 }

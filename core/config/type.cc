@@ -12,15 +12,11 @@ constexpr std::size_t kRepeatedTextMax = 80;  // characters of a wrong value tha
 
 std::string kind_words(Value::Kind kind) {
   switch (kind) {
-    case Value::Kind::kList:
-      return "a list";
-    case Value::Kind::kMap:
-      return "a section";
-    case Value::Kind::kScalar:
-      return "a single value";
+    case Value::Kind::kList: return "a list";
+    case Value::Kind::kMap: return "a section";
+    case Value::Kind::kScalar: return "a single value";
     case Value::Kind::kNull:
-    case Value::Kind::kBroken:
-      break;
+    case Value::Kind::kBroken: break;
   }
   return "nothing";
 }
@@ -45,8 +41,7 @@ std::string Type::show_magnitude(double magnitude) const {
 
 bool ScalarType::load(const Value& value, const std::string& path, void* out, Report& report) const {
   switch (value.kind) {
-    case Value::Kind::kBroken:
-      return false;
+    case Value::Kind::kBroken: return false;
     case Value::Kind::kNull:
       report.add(value.place, path, fmt::format("has no value; write {}, or remove the key", name()));
       return false;
@@ -54,8 +49,7 @@ bool ScalarType::load(const Value& value, const std::string& path, void* out, Re
     case Value::Kind::kMap:
       report.add(value.place, path, fmt::format("is {}; write {}", kind_words(value.kind), name()));
       return false;
-    case Value::Kind::kScalar:
-      break;
+    case Value::Kind::kScalar: break;
   }
   const Result<void> parsed = parse(value.text, out);
   if (!parsed) {
@@ -139,13 +133,10 @@ void append_choice_schema(std::string& out, const std::vector<std::string>& word
 bool expect_list(const Value& value, const std::string& path, Report& report) {
   switch (value.kind) {
     case Value::Kind::kList:
-    case Value::Kind::kNull:
-      return true;
-    case Value::Kind::kBroken:
-      return false;
+    case Value::Kind::kNull: return true;
+    case Value::Kind::kBroken: return false;
     case Value::Kind::kScalar:
-    case Value::Kind::kMap:
-      break;
+    case Value::Kind::kMap: break;
   }
   report.add(value.place, path,
              fmt::format("is {}; write a list, one \"- item\" a line or [a, b]", kind_words(value.kind)));
@@ -155,13 +146,10 @@ bool expect_list(const Value& value, const std::string& path, Report& report) {
 bool expect_map(const Value& value, const std::string& path, Report& report) {
   switch (value.kind) {
     case Value::Kind::kMap:
-    case Value::Kind::kNull:
-      return true;
-    case Value::Kind::kBroken:
-      return false;
+    case Value::Kind::kNull: return true;
+    case Value::Kind::kBroken: return false;
     case Value::Kind::kScalar:
-    case Value::Kind::kList:
-      break;
+    case Value::Kind::kList: break;
   }
   report.add(value.place, path,
              fmt::format("is {}; write a section of \"key: value\" lines", kind_words(value.kind)));

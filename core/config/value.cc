@@ -75,20 +75,15 @@ class Converter {
     }
     switch (node.Type()) {
       case YAML::NodeType::Undefined:
-      case YAML::NodeType::Null:
-        break;
-      case YAML::NodeType::Scalar:
-        convert_scalar(node, path, value);
-        break;
+      case YAML::NodeType::Null: break;
+      case YAML::NodeType::Scalar: convert_scalar(node, path, value); break;
       case YAML::NodeType::Sequence:
         value.kind = Value::Kind::kList;
         for (const YAML::Node& item : node) {
           value.items.push_back(convert(item, fmt::format("{}[{}]", path, value.items.size())));
         }
         break;
-      case YAML::NodeType::Map:
-        convert_map(node, path, value);
-        break;
+      case YAML::NodeType::Map: convert_map(node, path, value); break;
     }
     return value;
   }

@@ -6,10 +6,8 @@ namespace naru::flow {
 
 bool CircuitBreaker::allow(std::uint64_t now) {
   switch (state_) {
-    case State::kClosed:
-      return true;
-    case State::kHalfOpen:
-      return false;  // the probe is on its way
+    case State::kClosed: return true;
+    case State::kHalfOpen: return false;  // the probe is on its way
     case State::kOpen:
       if (now < retry_at_) {
         return false;

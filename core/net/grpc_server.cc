@@ -329,15 +329,13 @@ class GrpcServer::Impl::Call final : public grpc::ServerGenericBidiReactor {
 
   GrpcStatus refusal() {
     switch (slot_->sink.fault()) {
-      case BodySink::Fault::kTooLarge:
-        return owner_.over_limit();
+      case BodySink::Fault::kTooLarge: return owner_.over_limit();
       case BodySink::Fault::kOverloaded:
         return owner_.overloaded(
             fmt::format("The calls in flight hold {} bytes already; send it again later.",
                         owner_.config.message_bytes_in_flight_max));
       case BodySink::Fault::kMalformed:
-      case BodySink::Fault::kNone:
-        break;
+      case BodySink::Fault::kNone: break;
     }
     return owner_.bad_message("The message is damaged: it is not a whole gzip stream.");
   }

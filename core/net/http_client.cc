@@ -100,10 +100,8 @@ bool is_certificate_alert(const error_code& error) {
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
     case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
-    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
-      return true;
-    default:
-      return false;
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE: return true;
+    default: return false;
   }
 }
 

@@ -596,16 +596,13 @@ struct HttpServer::Impl {
 
   HttpResponse refusal_of(const BodySink& sink, const error_code& error) {
     switch (sink.fault()) {
-      case BodySink::Fault::kTooLarge:
-        return body_too_large();
-      case BodySink::Fault::kOverloaded:
-        return body_overloaded();
+      case BodySink::Fault::kTooLarge: return body_too_large();
+      case BodySink::Fault::kOverloaded: return body_overloaded();
       case BodySink::Fault::kMalformed:
         malformed.fetch_add(1);
         return text_response(400,
                              "The body is not what Content-Encoding says: it is damaged or cut short.\n");
-      case BodySink::Fault::kNone:
-        break;
+      case BodySink::Fault::kNone: break;
     }
     malformed.fetch_add(1);
     return text_response(400, fmt::format("The request body is malformed: {}.\n", error.message()));

@@ -170,12 +170,9 @@ NARU_MESSAGE(metrics_request, {"resourceMetrics", 1, Type::kMessage, Form::kRepe
 
 const Message& request_of(Signal signal) {
   switch (signal) {
-    case Signal::kMetrics:
-      return metrics_request();
-    case Signal::kTraces:
-      return traces_request();
-    case Signal::kLogs:
-      break;
+    case Signal::kMetrics: return metrics_request();
+    case Signal::kTraces: return traces_request();
+    case Signal::kLogs: break;
   }
   return logs_request();
 }
@@ -430,8 +427,7 @@ class Writer {
         return write_fixed(field, real ? std::optional(std::bit_cast<std::uint64_t>(*real)) : std::nullopt,
                            "this must be a number", tagged);
       }
-      case Type::kMessage:
-        break;
+      case Type::kMessage: break;
     }
     return refuse("this must be an object");
   }

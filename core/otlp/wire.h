@@ -36,12 +36,9 @@ class Reader {
     field_ = static_cast<std::uint32_t>(tag >> 3);
     type_ = static_cast<WireType>(tag & 7);
     switch (type_) {
-      case WireType::kVarint:
-        return read_varint(scalar_) || set_bad();
-      case WireType::kFixed64:
-        return read_fixed<std::uint64_t>() || set_bad();
-      case WireType::kFixed32:
-        return read_fixed<std::uint32_t>() || set_bad();
+      case WireType::kVarint: return read_varint(scalar_) || set_bad();
+      case WireType::kFixed64: return read_fixed<std::uint64_t>() || set_bad();
+      case WireType::kFixed32: return read_fixed<std::uint32_t>() || set_bad();
       case WireType::kBytes: {
         std::uint64_t size = 0;
         if (!read_varint(size) || size > static_cast<std::uint64_t>(end_ - at_)) {

@@ -21,18 +21,13 @@ namespace {
 ErrorCode code_of(int error) {
   switch (error) {
     case ENOSPC:
-    case EDQUOT:
-      return ErrorCode::kNoSpace;
-    case ENOENT:
-      return ErrorCode::kNotFound;
-    case EEXIST:
-      return ErrorCode::kAlreadyExists;
+    case EDQUOT: return ErrorCode::kNoSpace;
+    case ENOENT: return ErrorCode::kNotFound;
+    case EEXIST: return ErrorCode::kAlreadyExists;
     case EACCES:
     case EPERM:
-    case EROFS:
-      return ErrorCode::kPermissionDenied;
-    default:
-      return ErrorCode::kIo;
+    case EROFS: return ErrorCode::kPermissionDenied;
+    default: return ErrorCode::kIo;
   }
 }
 

@@ -116,16 +116,11 @@ std::optional<FrameHeader> parse_frame_header(std::string_view bytes) {
 
 std::string_view to_string(DamageKind kind) {
   switch (kind) {
-    case DamageKind::kHeader:
-      return "frame header";
-    case DamageKind::kPayload:
-      return "payload";
-    case DamageKind::kGap:
-      return "gap";
-    case DamageKind::kSegment:
-      return "segment header";
-    case DamageKind::kTrimmed:
-      return "deleted unread";
+    case DamageKind::kHeader: return "frame header";
+    case DamageKind::kPayload: return "payload";
+    case DamageKind::kGap: return "gap";
+    case DamageKind::kSegment: return "segment header";
+    case DamageKind::kTrimmed: return "deleted unread";
   }
   return "unknown";
 }

@@ -97,9 +97,7 @@ bool write_double(JsonOut& out, const otlp::AnyValue& value) {
 
 bool write_keyword(JsonOut& out, const otlp::AnyValue& value) {
   switch (value.kind) {
-    case Kind::kString:
-      out.string(value.bytes);
-      return true;
+    case Kind::kString: out.string(value.bytes); return true;
     case Kind::kInt:
       out.raw('"');
       out.integer(value.integer);
@@ -113,11 +111,8 @@ bool write_keyword(JsonOut& out, const otlp::AnyValue& value) {
       out.real(value.real);
       out.raw('"');
       return true;
-    case Kind::kBool:
-      out.raw(value.boolean ? "\"true\"" : "\"false\"");
-      return true;
-    default:
-      return false;
+    case Kind::kBool: out.raw(value.boolean ? "\"true\"" : "\"false\""); return true;
+    default: return false;
   }
 }
 
@@ -148,18 +143,12 @@ bool write_date(JsonOut& out, const otlp::AnyValue& value) {
 
 bool write_typed(JsonOut& out, FieldType type, const otlp::AnyValue& value) {
   switch (type) {
-    case FieldType::kKeyword:
-      return write_keyword(out, value);
-    case FieldType::kLong:
-      return write_long(out, value);
-    case FieldType::kDouble:
-      return write_double(out, value);
-    case FieldType::kBoolean:
-      return write_boolean(out, value);
-    case FieldType::kIp:
-      return value.kind == Kind::kString && is_ip(value.bytes) && out.string(value.bytes);
-    case FieldType::kDate:
-      return write_date(out, value);
+    case FieldType::kKeyword: return write_keyword(out, value);
+    case FieldType::kLong: return write_long(out, value);
+    case FieldType::kDouble: return write_double(out, value);
+    case FieldType::kBoolean: return write_boolean(out, value);
+    case FieldType::kIp: return value.kind == Kind::kString && is_ip(value.bytes) && out.string(value.bytes);
+    case FieldType::kDate: return write_date(out, value);
   }
   return false;
 }

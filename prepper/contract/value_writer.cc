@@ -139,18 +139,10 @@ void ValueWriter::write_value(JsonOut& out, std::string_view encoded, std::size_
     return;
   }
   switch (value.kind) {
-    case Kind::kEmpty:
-      out.raw("null");
-      return;
-    case Kind::kString:
-      write_text(out, value.bytes, path_bytes, pass);
-      return;
-    case Kind::kBool:
-      out.raw(value.boolean ? "true" : "false");
-      return;
-    case Kind::kInt:
-      out.integer(value.integer);
-      return;
+    case Kind::kEmpty: out.raw("null"); return;
+    case Kind::kString: write_text(out, value.bytes, path_bytes, pass); return;
+    case Kind::kBool: out.raw(value.boolean ? "true" : "false"); return;
+    case Kind::kInt: out.integer(value.integer); return;
     case Kind::kDouble:
       if (std::isfinite(value.real)) {
         const std::size_t before = out.size();
@@ -162,12 +154,9 @@ void ValueWriter::write_value(JsonOut& out, std::string_view encoded, std::size_
         out.raw(std::isnan(value.real) ? "\"NaN\"" : value.real > 0 ? "\"Infinity\"" : "\"-Infinity\"");
       }
       return;
-    case Kind::kBytes:
-      write_bytes(out, value.bytes, path_bytes, pass);
-      return;
+    case Kind::kBytes: write_bytes(out, value.bytes, path_bytes, pass); return;
     case Kind::kArray:
-    case Kind::kMap:
-      break;
+    case Kind::kMap: break;
   }
   const bool path_is_full = pass.bag && path_bytes + kNameRoomMin > limits_.path_bytes_max;
   if (depth >= limits_.depth_max || (path_is_full && value.kind == Kind::kMap)) {

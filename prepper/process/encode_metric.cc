@@ -10,12 +10,9 @@ namespace {
 
 std::string_view temporality(std::int32_t value) {
   switch (value) {
-    case 1:
-      return "\"AGGREGATION_TEMPORALITY_DELTA\"";
-    case 2:
-      return "\"AGGREGATION_TEMPORALITY_CUMULATIVE\"";
-    default:
-      return "\"AGGREGATION_TEMPORALITY_UNSPECIFIED\"";
+    case 1: return "\"AGGREGATION_TEMPORALITY_DELTA\"";
+    case 2: return "\"AGGREGATION_TEMPORALITY_CUMULATIVE\"";
+    default: return "\"AGGREGATION_TEMPORALITY_UNSPECIFIED\"";
   }
 }
 
@@ -23,14 +20,10 @@ std::string_view temporality(std::int32_t value) {
 std::uint32_t exemplars_field(otlp::MetricKind kind) {
   switch (kind) {
     case otlp::MetricKind::kGauge:
-    case otlp::MetricKind::kSum:
-      return 5;
-    case otlp::MetricKind::kHistogram:
-      return 8;
-    case otlp::MetricKind::kExponentialHistogram:
-      return 11;
-    default:
-      return 0;
+    case otlp::MetricKind::kSum: return 5;
+    case otlp::MetricKind::kHistogram: return 8;
+    case otlp::MetricKind::kExponentialHistogram: return 11;
+    default: return 0;
   }
 }
 

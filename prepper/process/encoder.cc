@@ -115,15 +115,9 @@ bool Encoder::encode_scope_group(std::string_view encoded) {
   otlp::Messages entries = otlp::records(group);
   while (entries.next()) {
     switch (message_->signal) {
-      case otlp::Signal::kLogs:
-        encode_log(entries.bytes());
-        break;
-      case otlp::Signal::kTraces:
-        encode_span(entries.bytes());
-        break;
-      case otlp::Signal::kMetrics:
-        encode_metric(entries.bytes());
-        break;
+      case otlp::Signal::kLogs: encode_log(entries.bytes()); break;
+      case otlp::Signal::kTraces: encode_span(entries.bytes()); break;
+      case otlp::Signal::kMetrics: encode_metric(entries.bytes()); break;
     }
   }
   return true;

@@ -35,12 +35,9 @@ std::optional<std::string> normal_dataset(std::string_view name) {
 
 std::string_view index_prefix(otlp::Signal signal) {
   switch (signal) {
-    case otlp::Signal::kLogs:
-      return "logs-otel-v1-";
-    case otlp::Signal::kTraces:
-      return "otel-v1-apm-span-";
-    case otlp::Signal::kMetrics:
-      return "metrics-otel-v1-";
+    case otlp::Signal::kLogs: return "logs-otel-v1-";
+    case otlp::Signal::kTraces: return "otel-v1-apm-span-";
+    case otlp::Signal::kMetrics: return "metrics-otel-v1-";
   }
   return "logs-otel-v1-";
 }

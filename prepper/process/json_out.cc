@@ -24,18 +24,10 @@ char* write_escape(unsigned char c, char* out) {
   *out++ = '\\';
   switch (c) {
     case '"':
-    case '\\':
-      *out++ = static_cast<char>(c);
-      return out;
-    case '\n':
-      *out++ = 'n';
-      return out;
-    case '\r':
-      *out++ = 'r';
-      return out;
-    case '\t':
-      *out++ = 't';
-      return out;
+    case '\\': *out++ = static_cast<char>(c); return out;
+    case '\n': *out++ = 'n'; return out;
+    case '\r': *out++ = 'r'; return out;
+    case '\t': *out++ = 't'; return out;
     default:
       std::memcpy(out, "u00", 3);
       out[3] = kHex[c >> 4];

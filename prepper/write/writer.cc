@@ -377,18 +377,14 @@ void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
     const std::uint32_t target = batch.entries[i].target;
     const std::string& index = batch.targets[target]->name;
     switch (item.verdict) {
-      case Verdict::kDuplicate:
-        duplicates.push_back(i);
-        [[fallthrough]];
+      case Verdict::kDuplicate: duplicates.push_back(i); [[fallthrough]];
       case Verdict::kCreated: {
         done.push_back(i);
         const Lock lock(mutex_);
         index_succeeded(index);
         break;
       }
-      case Verdict::kOverloaded:
-        overloaded.push_back(i);
-        break;
+      case Verdict::kOverloaded: overloaded.push_back(i); break;
       case Verdict::kDocument: {
         Lock lock(mutex_);
         const std::optional<std::string> index_fault = gate_.document_fault(index, item.type);
@@ -408,9 +404,7 @@ void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
         held[target].push_back(i);
         reasons[target] = std::to_string(item.status) + " " + item.type + ": " + item.reason;
         break;
-      case Verdict::kMissingIndex:
-        missing[target].push_back(i);
-        break;
+      case Verdict::kMissingIndex: missing[target].push_back(i); break;
     }
   }
   if (!done.empty()) {
@@ -453,8 +447,7 @@ void BulkWriter::create_missing(const BulkBatch& batch, std::span<const std::uin
 
 void BulkWriter::settle_request(BulkBatch batch, const BulkOutcome& outcome) {
   switch (outcome.request) {
-    case RequestVerdict::kItems:
-      return;
+    case RequestVerdict::kItems: return;
     case RequestVerdict::kOverloaded: {
       cluster_answers();
       Lock lock(mutex_);

@@ -76,16 +76,11 @@ TEST_F(ShipperTest, RepeatsTheSameBytesUntilTheyAreTaken) {
   int asked = 0;
   collector_.answer_with([&](const auto&) -> Result<net::HttpResponse> {
     switch (++asked) {
-      case 1:
-        return fail(ErrorCode::kUnavailable, "connection refused");
-      case 2:
-        return fail(ErrorCode::kTimeout, "no answer");
-      case 3:
-        return test::FakeCollector::status(503);
-      case 4:
-        return test::FakeCollector::status(401);
-      default:
-        return test::FakeCollector::ok();
+      case 1: return fail(ErrorCode::kUnavailable, "connection refused");
+      case 2: return fail(ErrorCode::kTimeout, "no answer");
+      case 3: return test::FakeCollector::status(503);
+      case 4: return test::FakeCollector::status(401);
+      default: return test::FakeCollector::ok();
     }
   });
   start();

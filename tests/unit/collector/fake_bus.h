@@ -70,13 +70,9 @@ class FakeBus final : public bus::Bus {
     Result<void> send(bus::OutRecord& record, bus::DeliveryCallback done) override {
       std::unique_lock lock(bus_.mutex_);
       switch (bus_.mode_) {
-        case Mode::kRefuse:
-          return fail(bus_.refusal_, "refused");
-        case Mode::kHold:
-          bus_.held_.push_back({std::move(record), std::move(done)});
-          return {};
-        case Mode::kAcknowledge:
-          break;
+        case Mode::kRefuse: return fail(bus_.refusal_, "refused");
+        case Mode::kHold: bus_.held_.push_back({std::move(record), std::move(done)}); return {};
+        case Mode::kAcknowledge: break;
       }
       bus_.stored_.push_back(std::move(record));
       const auto offset = static_cast<std::int64_t>(bus_.stored_.size());
