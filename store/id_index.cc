@@ -298,7 +298,7 @@ IdIndex::Merge IdIndex::begin_merge() {
       alike = alike && runs_[i].count * 2 >= size && runs_[i].count <= size * 2;
       total += runs_[i].count;
     }
-    if (alike && total <= kRunEntriesMax * 2) {
+    if (alike && total <= kRunEntriesMax + kRunEntriesMax / 2) {
       for (std::size_t i = first; i < last; ++i) {
         merge.from.push_back(runs_[i].number);
       }

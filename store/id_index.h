@@ -60,7 +60,7 @@ class RecentIds {
 class IdIndex {
  public:
   static constexpr std::size_t kRunEntries = 65'536;       // of a run made from memory
-  static constexpr std::size_t kRunEntriesMax = 4u << 20;  // longer ones are not merged any more
+  static constexpr std::size_t kRunEntriesMax = 1u << 20;  // longer ones are not merged any more
   static constexpr std::size_t kFanIn = 4;
   static constexpr std::uint64_t kPending = 1ull << 63;  // entries of `recent` that no run may take yet
 
