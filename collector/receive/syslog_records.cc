@@ -73,7 +73,8 @@ std::string encode_syslog(const SyslogBatch& batch) {
   std::vector<std::size_t> order(messages.size());
   std::iota(order.begin(), order.end(), 0);
   const auto resource_key = [&](std::size_t i) { return std::tie(messages[i].host, messages[i].app); };
-  std::ranges::stable_sort(order, {}, resource_key);
+  // The index last, so that messages of one resource keep their order.
+  std::ranges::sort(order, {}, [&](std::size_t i) { return std::tuple_cat(resource_key(i), std::tuple(i)); });
 
   otlp::LogsBuilder builder;
   std::string attributes;
