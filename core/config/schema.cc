@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <numeric>
 
 #include "core/base/json_text.h"
@@ -222,6 +223,37 @@ void append_rows(std::string& out, const Table& table, const std::string& parent
   }
 }
 
+// "include[2]" below a section: that item, else the list, else nullptr.
+const Value* find_part(const Value& section, std::string_view name) {
+  const std::size_t bracket = name.find('[');
+  const Value* found = section.find(name.substr(0, bracket));
+  if (found == nullptr || bracket == std::string_view::npos) {
+    return found;
+  }
+  std::size_t item = 0;
+  const std::string_view digits = name.substr(bracket + 1);
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), item);
+  return read.ec == std::errc() && item < found->items.size() ? &found->items[item] : found;
+}
+
+// The deepest part of the text on the way to `key`. Keys of maps hold dots themselves, as librdkafka's do.
+const Value& nearest_part(const Value& section, std::string_view key) {
+  const Value* nearest = &section;
+  while (!key.empty()) {
+    if (const Value* whole = nearest->find(key)) {
+      return *whole;
+    }
+    const std::size_t dot = key.find('.');
+    const Value* next = find_part(*nearest, key.substr(0, dot));
+    if (next == nullptr) {
+      break;
+    }
+    nearest = next;
+    key = dot == std::string_view::npos ? std::string_view() : key.substr(dot + 1);
+  }
+  return *nearest;
+}
+
 }  // namespace
 
 void Errors::add(std::string_view key, std::string_view sentence) {
@@ -229,18 +261,7 @@ void Errors::add(std::string_view key, std::string_view sentence) {
   if (report_.covers(path)) {
     return;
   }
-  // The nearest part of the text that the key stands in.
-  const Value* nearest = &value_;
-  for (std::string_view rest = key; !rest.empty();) {
-    const std::size_t dot = rest.find('.');
-    const Value* next = nearest->find(rest.substr(0, dot));
-    if (next == nullptr) {
-      break;
-    }
-    nearest = next;
-    rest = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
-  }
-  report_.add(nearest->place, path, sentence);
+  report_.add(nearest_part(value_, key).place, path, sentence);
 }
 
 bool StructType::load(const Value& value, const std::string& path, void* out, Report& report) const {

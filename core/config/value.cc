@@ -73,6 +73,14 @@ class Converter {
       value.kind = Value::Kind::kBroken;
       return value;
     }
+    // The parser bounds what is written, not what an alias makes of it: `&a [*a]` has no end.
+    if (depth_ == kDepthMax) {
+      report_.add(value.place, path,
+                  fmt::format("is nested deeper than {}; an anchor must not hold its own alias", kDepthMax));
+      value.kind = Value::Kind::kBroken;
+      return value;
+    }
+    ++depth_;
     switch (node.Type()) {
       case YAML::NodeType::Undefined:
       case YAML::NodeType::Null: break;
@@ -85,6 +93,7 @@ class Converter {
         break;
       case YAML::NodeType::Map: convert_map(node, path, value); break;
     }
+    --depth_;
     return value;
   }
 
@@ -127,7 +136,7 @@ class Converter {
 
   const Environment& environment_;
   Report& report_;
-  std::size_t nodes_ = 0;
+  std::size_t nodes_ = 0, depth_ = 0;
 };
 
 }  // namespace

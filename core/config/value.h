@@ -70,14 +70,15 @@ class Report {
 using Environment = std::function<std::optional<std::string>(const std::string&)>;
 Environment process_environment();
 
-// Reads one YAML document of at most kNodesMax nodes (anchors count at each use). In scalar values, not in
-// keys,
+// Reads one YAML document of at most kNodesMax nodes, nested at most kDepthMax deep (aliases count at each
+// use). In scalar values, not in keys,
 // ${NAME} becomes the variable's value and ${NAME:-default} the default when it is unset or empty; $${ is a
 // literal ${. This happens after parsing, so no value can change the structure. What is wrong goes to
 // `report`.
 Value parse_yaml(const std::string& text, const Environment& environment, Report& report);
 
 inline constexpr std::size_t kNodesMax = 100'000;
+inline constexpr std::size_t kDepthMax = 64;
 
 // "parent.key", or "key" at the top.
 std::string join_path(std::string_view parent, std::string_view key);

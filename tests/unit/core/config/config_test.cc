@@ -70,6 +70,14 @@ void validate(const Config& config, Errors& errors) {
   if (config.threads > 10 && !config.fast) {
     errors.add("threads", "are pointless when fast is false; lower them");
   }
+  for (std::size_t i = 0; i < config.tags.size(); ++i) {
+    if (config.tags[i] == "bad") {
+      errors.add("tags[" + std::to_string(i) + "]", "is no good tag");
+    }
+  }
+  if (config.properties.contains("a.bad.one")) {
+    errors.add("properties.a.bad.one", "is no good property");
+  }
 }
 
 }  // namespace example
@@ -235,6 +243,11 @@ TEST(Load, RunsChecksBetweenFieldsOnlyOnSoundOnes) {
             "c.yaml:1:14: auth.user: is a list; write text");
 }
 
+TEST(Load, FindsTheLineOfAnItemAndOfAKeyWithDots) {
+  EXPECT_EQ(errors_of("tags:\n  - good\n  - bad\nproperties:\n  a: 1\n  a.bad.one: 2\n"),
+            "c.yaml:3:5: tags[1]: is no good tag\nc.yaml:6:14: properties.a.bad.one: is no good property");
+}
+
 TEST(Load, ReplacesVariablesInValuesAfterParsing) {
   const Config config =
       load("threads: ${N}\nlisten: ${HOST:-127.0.0.1}:${PORT:-81}\nproperties: {a: \"x${E}y\"}\n",
@@ -275,6 +288,12 @@ TEST(Load, EndsOnATreeThatGrowsByAliases) {
     text += "]\n";
   }
   EXPECT_THAT(errors_of(text), HasSubstr("more than 100000 nodes"));
+}
+
+TEST(Load, EndsOnAnAnchorThatHoldsItsOwnAlias) {
+  EXPECT_THAT(errors_of("tags: &a [*a]\n"), HasSubstr("is nested deeper than 64"));
+  EXPECT_THAT(errors_of("tags: &a {b: *a}\n"), HasSubstr("an anchor must not hold its own alias"));
+  EXPECT_THAT(errors_of("&a [*a, *a]\n"), HasSubstr("is nested deeper than 64"));
 }
 
 TEST(Load, EndsOnDeepNesting) {
