@@ -32,8 +32,8 @@ void describe(config::Schema<KafkaBusConfig>& schema) {
 
 void validate(const KafkaBusConfig& config, config::Errors& errors) {
   for (const auto& [name, value] : config.properties) {
-    if (const std::string_view reason = refused_property(name); !reason.empty()) {
-      errors.add("properties." + name, std::string(reason));
+    if (const std::string problem = property_problem(name, value); !problem.empty()) {
+      errors.add("properties." + name, problem);
     }
   }
 }

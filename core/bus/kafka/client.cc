@@ -50,6 +50,20 @@ std::string_view refused_property(std::string_view name) {
   return found == kRefused.end() ? std::string_view{} : found->second;
 }
 
+std::string property_problem(const std::string& name, const std::string& value) {
+  if (const std::string_view reason = refused_property(name); !reason.empty()) {
+    return fmt::format("cannot be set: {}; remove it", reason);
+  }
+  const kafka::Conf conf(rd_kafka_conf_new());
+  char text[512];
+  switch (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), text, sizeof(text))) {
+    case RD_KAFKA_CONF_OK: return {};
+    case RD_KAFKA_CONF_UNKNOWN: return "librdkafka knows no such property; correct its name or remove it";
+    // librdkafka names the property, under the name that it uses itself, but not the value: it may be secret.
+    default: return fmt::format("its value is refused: {}", text);
+  }
+}
+
 }  // namespace naru::bus
 
 namespace naru::bus::kafka {
@@ -155,9 +169,9 @@ ConfBuilder::ConfBuilder(const KafkaBusConfig& config) : conf_(rd_kafka_conf_new
   set("socket.keepalive.enable", "true");
   set("log.connection.close", "false");
   for (const auto& [name, value] : config.properties) {
-    if (const std::string_view reason = refused_property(name); !reason.empty()) {
+    if (const std::string problem = property_problem(name, value); !problem.empty()) {
       if (refusal_.empty()) {
-        refusal_ = fmt::format("kafka.properties.{} cannot be set: {}; remove it", name, reason);
+        refusal_ = fmt::format("kafka.properties.{}: {}", name, problem);
       }
       continue;
     }

@@ -40,6 +40,9 @@ struct KafkaBusConfig {
 
 // Why a librdkafka property may not be set; empty when it may.
 std::string_view refused_property(std::string_view name);
+// What is wrong with one entry of KafkaBusConfig::properties: a refused or unknown name, a value that
+// librdkafka does not take. Empty: nothing. Files that a value names are opened by make_kafka_bus() only.
+std::string property_problem(const std::string& name, const std::string& value);
 
 // kInvalidArgument: no brokers, a refused or unknown property, a value or file that librdkafka refuses.
 Result<std::unique_ptr<Bus>> make_kafka_bus(const KafkaBusConfig& config);

@@ -265,7 +265,11 @@ Result<std::int32_t> KafkaProducer::partition_count(const std::string& topic) {
     const std::shared_lock lock(client_mutex_);
     client = client_;
   }
-  NARU_TRY(const std::int32_t count, ask_partition_count(client.get(), topic, config_.request_timeout));
+  const auto asked = ask_partition_count(client.get(), topic, config_.request_timeout);
+  if (!asked) {
+    return std::unexpected(asked.error().with_context("Kafka at " + config_.brokers));
+  }
+  const std::int32_t count = *asked;
   const std::scoped_lock lock(partitions_mutex_);
   partitions_[topic] = {count, monotonic_now()};
   return count;

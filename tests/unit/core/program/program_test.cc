@@ -36,6 +36,19 @@ TEST(ListenerConfig, TlsNeedsItsFiles) {
   EXPECT_THAT(loaded.error().message(), HasSubstr("certificate_file"));
 }
 
+TEST(KafkaConfig, AMistakeInAPropertyIsAnErrorOfItsLine) {
+  const auto loaded = config::load_text<bus::KafkaBusConfig>(
+      "brokers: a:1\nproperties:\n  compression.typ: lz4\n  linger.ms: soon\n  retries: 5\n  batch.size: "
+      "4096\n",
+      "x.yaml");
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message(),
+              AllOf(HasSubstr("x.yaml:3:20: properties.compression.typ: librdkafka knows no such property"),
+                    HasSubstr("x.yaml:4:14: properties.linger.ms: its value is refused"),
+                    HasSubstr("x.yaml:5:12: properties.retries: cannot be set"),
+                    testing::Not(HasSubstr("batch.size"))));
+}
+
 TEST(ClientConfig, RefusesWhatIsNoUrlAndTwoKindsOfCredentials) {
   EXPECT_FALSE(config::load_text<ClientConfig>("url: localhost:9200", "x.yaml"));
   EXPECT_FALSE(

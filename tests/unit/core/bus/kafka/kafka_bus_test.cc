@@ -28,6 +28,8 @@ TEST(KafkaBus, RefusesPropertiesThatWouldBreakGuaranteesAndSaysWhy) {
 TEST(KafkaBus, RefusesUnknownPropertiesValuesAndFiles) {
   EXPECT_FALSE(make_kafka_bus(with("no.such.property", "1")).has_value());
   EXPECT_FALSE(make_kafka_bus(with("linger.ms", "soon")).has_value());
+  EXPECT_NE(property_problem("linger.ms", "soon").find("its value is refused"), std::string::npos);
+  EXPECT_EQ(property_problem("linger.ms", "5"), "");
   KafkaBusConfig tls = with("ssl.ca.location", "/nonexistent/ca.pem");
   tls.properties["security.protocol"] = "ssl";
   const auto bus = make_kafka_bus(tls);
