@@ -40,7 +40,10 @@ struct Store::Impl {
   std::shared_ptr<Index> find(std::string_view name) const;
   // An index or an alias of exactly one; null: neither.
   Outcome<std::shared_ptr<Index>> write_target(std::string_view name);
-  Outcome<std::vector<std::shared_ptr<Index>>> resolve(std::string_view pattern, bool missing_ok) const;
+  // `through_aliases`: an alias stands for its indices. Without it a wildcard matches names of indices only
+  // and a plain alias is refused.
+  Outcome<std::vector<std::shared_ptr<Index>>> resolve(std::string_view pattern, bool missing_ok,
+                                                       bool through_aliases = true) const;
   Outcome<std::shared_ptr<Index>> create(std::string_view name, std::string_view body, bool automatic);
   Result<void> drop(const std::shared_ptr<Index>& index);
   bool may_create(std::string_view name) const;

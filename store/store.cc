@@ -510,8 +510,8 @@ bool Store::Impl::may_create(std::string_view name) const {
   return false;
 }
 
-Outcome<std::vector<std::shared_ptr<Index>>> Store::Impl::resolve(std::string_view pattern,
-                                                                  bool missing_ok) const {
+Outcome<std::vector<std::shared_ptr<Index>>> Store::Impl::resolve(std::string_view pattern, bool missing_ok,
+                                                                  bool through_aliases) const {
   const std::shared_lock lock(catalog);
   std::map<std::string_view, std::shared_ptr<Index>> found;
   if (pattern.empty() || pattern == "_all") {
@@ -526,11 +526,18 @@ Outcome<std::vector<std::shared_ptr<Index>>> Store::Impl::resolve(std::string_vi
     bool any = false;
     for (const auto& [name, index] : indices) {
       bool hit = wild ? glob_match(part, name) : name == part;
-      if (!hit) {
+      if (!hit && (through_aliases || !wild)) {
         const std::lock_guard index_lock(index->mutex);
         hit = wild ? std::ranges::any_of(index->aliases,
                                          [&](const std::string& alias) { return glob_match(part, alias); })
                    : index->aliases.contains(std::string(part));
+        if (hit && !through_aliases) {
+          return refuse(
+              400, "illegal_argument_exception",
+              fmt::format("The provided expression [{}] matches an alias, specify the corresponding "
+                          "concrete indices instead.",
+                          part));
+        }
       }
       if (hit) {
         found.emplace(name, index);
@@ -1082,7 +1089,7 @@ Outcome<void> Store::create_index(std::string_view name, std::string_view body) 
 }
 
 Outcome<void> Store::drop_indices(std::string_view pattern, bool missing_ok) {
-  NARU_TRY(const auto list, impl_->resolve(pattern, missing_ok));
+  NARU_TRY(const auto list, impl_->resolve(pattern, missing_ok, false));
   for (const auto& index : list) {
     if (auto dropped = impl_->drop(index); !dropped) {
       return std::unexpected(from_error(dropped.error()));

@@ -74,7 +74,8 @@ class Store {
 
   // `body` is a JSON object with settings, mappings and aliases, or empty.
   Outcome<void> create_index(std::string_view name, std::string_view body);
-  // Wildcards and lists. With `missing_ok` a plain name that does not exist is no error.
+  // Wildcards and lists of index names. With `missing_ok` a plain name that does not exist is no error; an
+  // alias always is, because it may stand for more than the caller has in mind.
   Outcome<void> drop_indices(std::string_view pattern, bool missing_ok);
   Outcome<void> extend_mapping(std::string_view pattern, std::string_view body);
   // {"actions":[{"add":{...}},{"remove":{...}}]}

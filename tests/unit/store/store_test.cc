@@ -194,6 +194,24 @@ TEST(StoreTest, FindsIdsInRunsAndAfterTheirMerge) {
   EXPECT_EQ(count_of(store), static_cast<std::uint64_t>(kAll));
 }
 
+TEST(StoreTest, ADropNeverReachesThroughAnAlias) {
+  TestStore store;
+  store.ok("PUT", "/_index_template/l", kTemplate);
+  store.ok("POST", "/_bulk", bulk_of(0, 3));
+  store.ok("POST", "/_bulk", bulk_of(0, 3, "l-b"));
+  store.ok("PUT", "/l-a/_alias/all");
+  for (const char* target : {"/all", "/l-b,all", "/all?ignore_unavailable=true"}) {
+    const net::HttpResponse response = store.call("DELETE", target);
+    EXPECT_EQ(response.status, 400) << target;
+    EXPECT_NE(response.body.find("[all] matches an alias"), std::string::npos) << response.body;
+  }
+  store.ok("DELETE", "/al*");
+  EXPECT_EQ(count_of(store), 3u);
+  EXPECT_EQ(count_of(store, "l-b"), 3u);
+  store.ok("DELETE", "/l-*");
+  EXPECT_EQ(store.call("GET", "/l-a/_count").status, 404);
+}
+
 TEST(StoreTest, ASearchSeesWhatWasThereWhenItBeganEvenAcrossADrop) {
   TestStore store;
   store.ok("PUT", "/_index_template/l", kTemplate);
