@@ -286,6 +286,11 @@ Result<tcp::acceptor> listen_on(asio::io_context& io, const std::string& text) {
                             "another port",
                             text));
   }
+  if (error == error_code(EADDRNOTAVAIL, boost::system::system_category())) {
+    return fail(
+        ErrorCode::kUnavailable,
+        fmt::format("cannot listen on {}: this machine has no such address; choose one of its own", text));
+  }
   if (error) {
     return fail(ErrorCode::kUnavailable, fmt::format("cannot listen on {}: {}", text, error.message()));
   }

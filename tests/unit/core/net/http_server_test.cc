@@ -422,6 +422,15 @@ TEST(HttpServer, NamesAnAddressThatIsInUse) {
   EXPECT_NE(second.error().message().find(server->endpoint()), std::string::npos);
 }
 
+TEST(HttpServer, SaysThatAnAddressIsNotOfThisMachine) {
+  HttpServerConfig config;
+  config.address = "192.0.2.1:0";  // reserved for documentation (RFC 5737)
+  const auto server = HttpServer::start(config, echo);
+  ASSERT_FALSE(server.has_value());
+  EXPECT_EQ(server.error().message(),
+            "cannot listen on 192.0.2.1:0: this machine has no such address; choose one of its own");
+}
+
 TEST(HttpServer, NamesAnAddressThatItCannotRead) {
   for (const char* address : {"nonsense", "127.0.0.1:99999", "no-such-host.invalid:0"}) {
     HttpServerConfig config;
