@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
+#include <utility>
 
 namespace naru::config {
 namespace {
@@ -75,8 +76,11 @@ class Converter {
     }
     // The parser bounds what is written, not what an alias makes of it: `&a [*a]` has no end.
     if (depth_ == kDepthMax) {
-      report_.add(value.place, path,
-                  fmt::format("is nested deeper than {}; an anchor must not hold its own alias", kDepthMax));
+      if (!std::exchange(too_deep_, true)) {
+        report_.add(
+            value.place, path,
+            fmt::format("is nested deeper than {}; an anchor must not hold its own alias", kDepthMax));
+      }
       value.kind = Value::Kind::kBroken;
       return value;
     }
@@ -137,6 +141,7 @@ class Converter {
   const Environment& environment_;
   Report& report_;
   std::size_t nodes_ = 0, depth_ = 0;
+  bool too_deep_ = false;  // said once: an alias in its own anchor is met at every end of the tree
 };
 
 }  // namespace

@@ -293,7 +293,8 @@ TEST(Load, EndsOnATreeThatGrowsByAliases) {
 TEST(Load, EndsOnAnAnchorThatHoldsItsOwnAlias) {
   EXPECT_THAT(errors_of("tags: &a [*a]\n"), HasSubstr("is nested deeper than 64"));
   EXPECT_THAT(errors_of("tags: &a {b: *a}\n"), HasSubstr("an anchor must not hold its own alias"));
-  EXPECT_THAT(errors_of("&a [*a, *a]\n"), HasSubstr("is nested deeper than 64"));
+  const std::string often = errors_of("tags: &a [*a, *a]\n");
+  EXPECT_EQ(often.find("nested deeper"), often.rfind("nested deeper")) << often;
 }
 
 TEST(Load, EndsOnDeepNesting) {
