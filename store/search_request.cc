@@ -112,6 +112,9 @@ Outcome<void> parse_histogram(Aggregation& out, dom::object body, Nanos now) {
     } else if ((key == "fixed_interval" || key == "interval") && value.get(text) == simdjson::SUCCESS &&
                parse_interval(text)) {
       out.interval = *parse_interval(text);
+    } else if (key == "fixed_interval" && value.get(text) == simdjson::SUCCESS) {
+      return illegal(fmt::format(
+          "failed to parse [fixed_interval] with value [{}]: a number and ms, s, m, h or d is needed", text));
     } else if ((key == "calendar_interval" || key == "interval") && value.get(text) == simdjson::SUCCESS) {
       static constexpr std::pair<std::string_view, char> kUnits[] = {
           {"second", 's'},  {"1s", 's'}, {"minute", 'm'}, {"1m", 'm'}, {"hour", 'h'},  {"1h", 'h'},
