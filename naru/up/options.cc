@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "agent/tail/glob.h"
 #include "core/base/address.h"
 
 namespace naru {
@@ -82,6 +83,12 @@ Result<UpOptions> resolve(UpOptions options) {
       problems += fmt::format("--file '{}': no usable path\n", pattern);
     } else {
       pattern = absolute.string();
+      const std::string directory = agent::fixed_directory(pattern);
+      if (!std::filesystem::is_directory(directory, error)) {
+        problems +=
+            fmt::format("--file {}: the directory {} does not exist: make it or correct the pattern\n",
+                        pattern, directory);
+      }
     }
   }
   if (!problems.empty()) {

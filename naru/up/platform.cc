@@ -221,8 +221,8 @@ ProgressSample Platform::progress() const {
   sample.at = monotonic_now();
   sample.read = parts_->collector->progress().records_delivered + read.records_in_flight;
   sample.stored = prepped.created + prepped.duplicates;
-  const std::uint64_t finished = sample.stored + prepped.dead_letters;
-  sample.lag = std::max(sample.read > finished ? sample.read - finished : 0, prepped.in_flight);
+  sample.lag = prepped.in_flight;
+  sample.waiting = static_cast<std::uint64_t>(std::max<std::int64_t>(prepped.lag, 0));
   sample.lag_bytes = read.lag_bytes;
   return sample;
 }
@@ -249,7 +249,9 @@ std::string Platform::stop(std::chrono::milliseconds drain) {
     parts_->otlp_grpc_server->stop(left());
   }
   parts_->collector->stop(left());
-  parts_->prepper->stop(left());
+  // What the prepper did not take yet stays on the bus, and what it took and did not finish is taken again.
+  std::uint64_t on_the_bus = progress().waiting;
+  on_the_bus += parts_->prepper->stop(left());
   parts_->alerting->stop();
   const ProgressSample end = progress();
   for (auto* server : {&parts_->console_server, &parts_->store_server, &parts_->admin_server}) {
@@ -258,14 +260,13 @@ std::string Platform::stop(std::chrono::milliseconds drain) {
     }
   }
   const agent::Progress agent = parts_->agent->progress();
-  if (end.lag == 0 && agent.records_in_flight == 0) {
+  if (on_the_bus == 0 && agent.records_in_flight == 0) {
     return fmt::format("nothing is in flight; {} records stored since the start", with_thousands(end.stored));
   }
   return fmt::format(
-      "{} records are on the bus and not yet in the store, {} in flight from files; all of them are on disk "
-      "and the "
-      "next start goes on there",
-      with_thousands(end.lag), with_thousands(agent.records_in_flight));
+      "{} records stored since the start; {} requests are on the bus and not yet in the store, {} records "
+      "in flight from files; all of them are on disk and the next start goes on there",
+      with_thousands(end.stored), with_thousands(on_the_bus), with_thousands(agent.records_in_flight));
 }
 
 }  // namespace naru

@@ -32,12 +32,13 @@ std::string format_progress(const ProgressSample& before, const ProgressSample& 
   const double seconds = static_cast<double>(now.at - before.at) / static_cast<double>(kNanosPerSecond);
   const double rate = seconds > 0 ? static_cast<double>(now.stored - before.stored) / seconds : 0;
   std::string line = fmt::format(
-      "read {}  stored {}  rate {}/s  lag {}", with_thousands(now.read), with_thousands(now.stored),
+      "read {}  stored {}  rate {}/s  lag {} records", with_thousands(now.read), with_thousands(now.stored),
       with_thousands(static_cast<std::uint64_t>(rate + 0.5)), with_thousands(now.lag));
+  if (now.waiting > 0) {
+    line += fmt::format(", {} requests on the bus", with_thousands(now.waiting));
+  }
   if (now.lag_bytes > 0) {
-    line += fmt::format(" records, {} unread", human_bytes(now.lag_bytes));
-  } else {
-    line += " records";
+    line += fmt::format(", {} unread", human_bytes(now.lag_bytes));
   }
   return line;
 }

@@ -13,12 +13,13 @@ struct ProgressSample {
   std::uint64_t at = 0;         // monotonic nanoseconds
   std::uint64_t read = 0;       // records that came in: files, journal, OTLP, syslog
   std::uint64_t stored = 0;     // documents that the store acknowledged
-  std::uint64_t lag = 0;        // records on the bus that are not stored yet
+  std::uint64_t lag = 0;        // records taken from the bus that are not stored yet
+  std::uint64_t waiting = 0;    // requests on the bus that were not taken yet, also of earlier runs
   std::uint64_t lag_bytes = 0;  // bytes of files that are not read yet
 };
 
-// "read 12,345  stored 12,300  rate 4,100/s  lag 45 records, 1.2 MiB unread"; the rate is of stored records
-// between the two samples.
+// "read 12,345  stored 12,300  rate 4,100/s  lag 45 records, 3 requests on the bus, 1.2 MiB unread"; the rate
+// is of stored records between the two samples.
 std::string format_progress(const ProgressSample& before, const ProgressSample& now);
 
 // 1234567 -> "1,234,567".

@@ -13,6 +13,7 @@ TEST(UpOptions, SaysEveryProblemInOnePass) {
   options.http = "nonsense";
   options.store = "127.0.0.1:99999";
   options.syslog = "0.0.0.0:5514";
+  options.files = {"/no/such/directory/*.log"};
   const auto resolved = resolve(options);
   ASSERT_FALSE(resolved);
   const std::string& message = resolved.error().message();
@@ -20,6 +21,7 @@ TEST(UpOptions, SaysEveryProblemInOnePass) {
   EXPECT_NE(message.find("--http"), std::string::npos) << message;
   EXPECT_NE(message.find("--store"), std::string::npos) << message;
   EXPECT_NE(message.find("--syslog 0.0.0.0:5514"), std::string::npos) << message;
+  EXPECT_NE(message.find("the directory /no/such/directory does not exist"), std::string::npos) << message;
 }
 
 TEST(UpOptions, AnOpenBindNeedsAWord) {
@@ -34,11 +36,11 @@ TEST(UpOptions, AnOpenBindNeedsAWord) {
 TEST(UpOptions, MakesPatternsAbsolute) {
   UpOptions options;
   options.data = "/tmp/x";
-  options.files = {"logs/*.log", "/var/log/a.log"};
+  options.files = {"*.log", "/var/log/a.log"};
   const auto resolved = resolve(options);
   ASSERT_TRUE(resolved);
   EXPECT_TRUE(resolved->files[0].starts_with('/'));
-  EXPECT_TRUE(resolved->files[0].ends_with("/logs/*.log"));
+  EXPECT_TRUE(resolved->files[0].ends_with("/*.log"));
   EXPECT_EQ(resolved->files[1], "/var/log/a.log");
 }
 

@@ -21,11 +21,16 @@ TEST(Progress, ScalesBytes) {
 
 TEST(Progress, RateIsWhatWasStoredBetweenTheSamples) {
   const ProgressSample before{.at = kNanosPerSecond, .read = 10, .stored = 100};
-  const ProgressSample now{
-      .at = 3 * kNanosPerSecond, .read = 2'000, .stored = 1'101, .lag = 899, .lag_bytes = 2'048};
+  const ProgressSample now{.at = 3 * kNanosPerSecond,
+                           .read = 2'000,
+                           .stored = 1'101,
+                           .lag = 899,
+                           .waiting = 7,
+                           .lag_bytes = 2'048};
   EXPECT_EQ(format_progress(before, now),
-            "read 2,000  stored 1,101  rate 501/s  lag 899 records, 2.0 KiB unread");
-  EXPECT_EQ(format_progress(now, now), "read 2,000  stored 1,101  rate 0/s  lag 899 records, 2.0 KiB unread");
+            "read 2,000  stored 1,101  rate 501/s  lag 899 records, 7 requests on the bus, 2.0 KiB unread");
+  EXPECT_EQ(format_progress(now, now),
+            "read 2,000  stored 1,101  rate 0/s  lag 899 records, 7 requests on the bus, 2.0 KiB unread");
 }
 
 }  // namespace
