@@ -8,14 +8,11 @@
 
 #include "agent/tail/lines.h"
 #include "core/otlp/otlp.h"
+#include "core/otlp/severity.h"
 
 namespace naru::agent {
 namespace {
 
-// OpenTelemetry logs data model, appendix B: syslog severities.
-constexpr std::array<std::int32_t, 8> kSeverity = {21, 19, 18, 17, 13, 10, 9, 5};
-constexpr std::array<std::string_view, 8> kSeverityText = {"EMERG",   "ALERT",  "CRIT", "ERR",
-                                                           "WARNING", "NOTICE", "INFO", "DEBUG"};
 constexpr std::uint32_t kDroppedAttributesCount = 7;  // field of LogRecord
 
 struct Known {
@@ -112,9 +109,10 @@ void JournalRecord::add_to(otlp::LogsBuilder& builder, UnixNanos observed) {
   if (left_out_ > 0) {
     otlp::append_varint_field(attributes_, kDroppedAttributesCount, left_out_);
   }
-  const auto index = static_cast<std::size_t>(priority_);
-  const std::int32_t severity = priority_ < 0 ? 0 : kSeverity[index];
-  const std::string_view severity_text = priority_ < 0 ? std::string_view() : kSeverityText[index];
+  const auto priority = static_cast<unsigned>(priority_);
+  const std::int32_t severity = priority_ < 0 ? 0 : otlp::severity_of_syslog(priority);
+  const std::string_view severity_text =
+      priority_ < 0 ? std::string_view() : otlp::name_of_syslog_severity(priority);
   if (simdjson::validate_utf8(message_)) {
     builder.add(realtime_, observed, message_, severity, severity_text, attributes_);
   } else {

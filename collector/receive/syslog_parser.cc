@@ -217,17 +217,6 @@ SyslogMessage parse_syslog(std::string_view message, UnixNanos observed) {
   return out;
 }
 
-std::int32_t otlp_severity(unsigned syslog_severity) {
-  constexpr std::array<std::int32_t, 8> kNumbers = {21, 19, 18, 17, 13, 10, 9, 5};
-  return kNumbers[std::min(syslog_severity, 7U)];
-}
-
-std::string_view severity_name(unsigned syslog_severity) {
-  constexpr std::array<std::string_view, 8> kNames = {"EMERG",   "ALERT",  "CRIT", "ERR",
-                                                      "WARNING", "NOTICE", "INFO", "DEBUG"};
-  return kNames[std::min(syslog_severity, 7U)];
-}
-
 namespace detail {
 
 bool StructuredData::bad() {

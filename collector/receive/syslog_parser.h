@@ -31,11 +31,6 @@ struct SyslogMessage {
 // hour that brings it nearest to `observed`.
 SyslogMessage parse_syslog(std::string_view message, UnixNanos observed);
 
-// The OTLP severity number of a syslog severity (OpenTelemetry logs data model, appendix B).
-std::int32_t otlp_severity(unsigned syslog_severity);
-std::string_view severity_name(
-    unsigned syslog_severity);  // EMERG, ALERT, CRIT, ERR, WARNING, NOTICE, INFO, DEBUG
-
 // Walks the parameters of structured data: calls f(id, name, value) with the value unescaped.
 // Malformed data ends the walk: false.
 template <class F>

@@ -9,6 +9,7 @@
 
 #include "collector/receive/syslog_parser.h"
 #include "core/otlp/build.h"
+#include "core/otlp/severity.h"
 
 namespace naru::collector {
 namespace {
@@ -87,8 +88,8 @@ std::string encode_syslog(const SyslogBatch& batch) {
     attributes.clear();
     append_attributes(attributes, message);
     const auto add = is_utf8(message.text) ? &otlp::LogsBuilder::add : &otlp::LogsBuilder::add_bytes;
-    (builder.*add)(message.time, batch.observed, message.text, otlp_severity(message.severity),
-                   severity_name(message.severity), attributes);
+    (builder.*add)(message.time, batch.observed, message.text, otlp::severity_of_syslog(message.severity),
+                   otlp::name_of_syslog_severity(message.severity), attributes);
   }
   return builder.take();
 }

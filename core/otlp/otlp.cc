@@ -224,32 +224,29 @@ std::optional<AnyValue> Attributes::find(std::string_view key) const {
   return found;
 }
 
-bool parse(std::string_view encoded, ResourceGroup& out) {
-  out = ResourceGroup{};
-  out.raw = encoded;
+// Both kinds of groups have what they are about in field 1 and their schema in field 3.
+static bool parse_group(std::string_view encoded, std::string_view& subject, std::string_view& schema_url) {
   Reader in(encoded);
   while (in.next()) {
-    if (in.is(1, WireType::kBytes)) {
-      out.resource = in.bytes();
-    } else if (in.is(3, WireType::kBytes)) {
-      out.schema_url = in.bytes();
+    switch (in.field()) {
+      case 1: take_bytes(in, subject); break;
+      case 3: take_bytes(in, schema_url); break;
+      default: break;
     }
   }
   return in.ok();
 }
 
+bool parse(std::string_view encoded, ResourceGroup& out) {
+  out = ResourceGroup{};
+  out.raw = encoded;
+  return parse_group(encoded, out.resource, out.schema_url);
+}
+
 bool parse(std::string_view encoded, ScopeGroup& out) {
   out = ScopeGroup{};
   out.raw = encoded;
-  Reader in(encoded);
-  while (in.next()) {
-    if (in.is(1, WireType::kBytes)) {
-      out.scope = in.bytes();
-    } else if (in.is(3, WireType::kBytes)) {
-      out.schema_url = in.bytes();
-    }
-  }
-  return in.ok();
+  return parse_group(encoded, out.scope, out.schema_url);
 }
 
 bool parse(std::string_view encoded, Scope& out) {

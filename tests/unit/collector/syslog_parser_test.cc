@@ -75,12 +75,6 @@ TEST(SyslogParser, TakesWhateverHasNoHeaderAsText) {
   EXPECT_EQ(parse("<34>1 - h a p m [unclosed x=\"1\" text").severity, 2U);
 }
 
-TEST(SyslogParser, MapsSeverities) {
-  EXPECT_EQ(otlp_severity(3), 17);
-  EXPECT_EQ(otlp_severity(6), 9);
-  EXPECT_EQ(severity_name(0), "EMERG");
-}
-
 TEST(SyslogFramer, CutsBothFramingsAtEveryChunkBoundary) {
   const std::string stream = std::string("11 <13>a: b\nc\n<13>line one\n5 <1>xy<13>last\n", 44);
   const std::vector<std::string> expected = {"<13>a: b\nc\n", "<13>line one", "<1>xy", "<13>last"};
