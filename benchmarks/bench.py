@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rows import ROWS  # noqa: E402
-from benchmarks.measure import Figures, print_table  # noqa: E402
+from benchmarks.measure import Figures, cost_of_guarantee, print_table  # noqa: E402
 
 
 def main() -> int:
@@ -29,16 +29,19 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=1, help="runs of each row; medians are printed")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    results: list[Figures] = []
-    for name in options.rows or list(ROWS):
-        print(f"== {name}", file=sys.stderr, flush=True)
-        runs = []
-        for _ in range(options.repeat):
+    names = options.rows or list(ROWS)
+    runs: dict[str, list[Figures]] = {name: [] for name in names}
+    for turn in range(options.repeat):  # turn by turn, so that what else the machine does meets every row alike
+        for name in names:
+            print(f"== {name}, run {turn + 1} of {options.repeat}", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(prefix="naru-bench-") as directory:
-                runs.append(ROWS[name](Path(directory), options.records))
-        results.append(Figures.median(runs))
-        print_table(results[-1:], file=sys.stderr)
+                runs[name].append(ROWS[name](Path(directory), options.records))
+            print_table(runs[name][-1:], file=sys.stderr)
+    results = [Figures.median(runs[name]) for name in names]
     print_table(results)
+    for name in names:
+        if (without := runs.get(f"{name}_unacknowledged")) is not None:
+            print(cost_of_guarantee(name, runs[name], without))
     if options.json:
         options.json.write_text(json.dumps([figures.as_dict() for figures in results], indent=1) + "\n")
     return 0

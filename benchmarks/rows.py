@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,13 +22,14 @@ from benchmarks.measure import Figures, Stopwatch  # noqa: E402
 from benchmarks.bulks import BENCH_INDEX, bulk_bodies, create_index, send_bulks  # noqa: E402
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest  # noqa: E402
 from support import configs  # noqa: E402
-from support.bus import read_topic  # noqa: E402
+from support.bus import Replicated, read_topic  # noqa: E402
 from support.naru import Program, eventually, run, write_config  # noqa: E402
 from support.services.kafka import KafkaCluster  # noqa: E402
 from support.services.opensearch import hot, warm  # noqa: E402
 from support.services.services import Services  # noqa: E402
 
 TIMEOUT = 900.0
+Env = Mapping[str, str] | None
 TEMPLATE = ROOT / "config" / "mappings" / "logs-otel-v1.json"
 LISTENERS = [f"--{name}=127.0.0.1:0" for name in ("http", "store", "otlp-grpc", "otlp-http", "syslog", "admin")]
 BENCHMARKS = Path(os.environ.get("NARU_BIN") or ROOT / "build" / "bin").resolve().parent / "benchmarks"
@@ -61,12 +64,12 @@ def agent(directory: Path, records: int) -> Figures:
             return watch.figures("agent: tail 500 B -> OTLP/HTTP", records, counted, size)
 
 
-def up(directory: Path, records: int) -> Figures:
+def up(directory: Path, records: int, env: Env = None) -> Figures:
     """512-byte lines through `naru up`; every stored body is read back and its number checked off."""
     logs = directory / "logs"
     logs.mkdir()
     arguments = ["up", "--data", str(directory / "data"), "--file", str(logs / "*.log"), *LISTENERS]
-    with Program("naru", arguments, directory) as program:
+    with Program("naru", arguments, directory, env) as program:
         watch = Stopwatch(program.pid)
         size = write_lines(directory / "x.tmp", records, 512)
         os.rename(directory / "x.tmp", logs / "x.log")
@@ -105,6 +108,22 @@ def kafka_records(kafka: KafkaCluster, topic: str = "otlp_logs") -> int:
     )
 
 
+def replicated_at(kafka: KafkaCluster, topic: str = "otlp_logs") -> float:
+    """When (monotonic) the replicas had all of a topic that nobody writes to any more: its last growth."""
+    with Replicated(kafka.bootstrap, topic) as topic_end:
+        last, since = topic_end.records(), time.monotonic()
+
+        def still() -> bool:
+            nonlocal last, since
+            now = topic_end.records()
+            if now != last:
+                last, since = now, time.monotonic()
+            return time.monotonic() - since > 2
+
+        eventually(still, TIMEOUT, f"{topic} no longer grows")
+    return since
+
+
 def collector(directory: Path, records: int) -> Figures:
     """OTLP/gRPC requests of 1,000 records of 300 B, each answered after Kafka acks=all."""
     with Services(directory / "services", kafka=1) as services:
@@ -120,22 +139,24 @@ def collector(directory: Path, records: int) -> Figures:
             return figures
 
 
-def agent_kafka(directory: Path, records: int) -> Figures:
-    """Tail a file of 1.2 kB lines -> collector -> Kafka acks=all."""
+def agent_kafka(directory: Path, records: int, brokers: int = 1, env: Env = None) -> Figures:
+    """Tail a file of 1.2 kB lines -> collector -> Kafka; with three brokers two must have a record (min.insync)."""
     logs = directory / "logs"
     logs.mkdir()
     with ExitStack() as stack:
-        services = stack.enter_context(Services(directory / "services", kafka=1))
+        services = stack.enter_context(Services(directory / "services", kafka=brokers))
         config = configs.collector(directory / "collector", services.kafka.bootstrap)
-        gate = stack.enter_context(Program.configured("naru-collector", config, directory))
+        gate = stack.enter_context(Program.configured("naru-collector", config, directory, env))
         config = configs.agent(directory / "agent", gate.endpoints["otlp-http"], str(logs / "*.log"))
-        tail = stack.enter_context(Program.configured("naru-agent", config, directory))
+        tail = stack.enter_context(Program.configured("naru-agent", config, directory, env))
         watch = Stopwatch(tail.pid, gate.pid)
         size = write_json_lines(directory / "x.tmp", records, 1200)
         os.rename(directory / "x.tmp", logs / "x.log")
         delivered = lambda: tail.metric("naru_records_delivered_total", stage="agent")  # noqa: E731
         eventually(lambda: delivered() >= records, TIMEOUT, f"{records} records acknowledged to the agent")
-        figures = watch.figures("agent -> collector -> Kafka, 1.2 kB", records, 0, size)
+        figures = watch.figures(f"agent -> collector -> Kafka ({brokers}), 1.2 kB", records, 0, size)
+        # Without acknowledgement the brokers still have work when the agent is done: that time belongs to the row.
+        watch.extend(figures, until=replicated_at(services.kafka))
         figures.counted = kafka_records(services.kafka)
         return figures
 
@@ -213,6 +234,17 @@ def programs(directory: Path, records: int) -> Figures:
         return checked_off(figures, url, records)
 
 
+def unacknowledged(row: Callable[..., Figures], **arguments: int) -> Callable[[Path, int], Figures]:
+    """The same row with programs that wait neither for the disk nor for a broker: what the guarantee costs."""
+
+    def without(directory: Path, records: int) -> Figures:
+        figures = row(directory, records, env={"LD_PRELOAD": str(BENCHMARKS / "naru-bench-unacknowledged.so")}, **arguments)
+        figures.row += ", unacknowledged"
+        return figures
+
+    return without
+
+
 ROWS: dict[str, Callable[[Path, int], Figures]] = {
     "agent": agent,
     "agent_kafka": agent_kafka,
@@ -220,5 +252,8 @@ ROWS: dict[str, Callable[[Path, int], Figures]] = {
     "prepper": prepper,
     "store": store,
     "up": up,
+    "up_unacknowledged": unacknowledged(up),
+    "replicated": partial(agent_kafka, brokers=3),
+    "replicated_unacknowledged": unacknowledged(agent_kafka, brokers=3),
     "programs": programs,
 }

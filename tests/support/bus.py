@@ -45,6 +45,25 @@ def read_topic(bootstrap: str, topic: str, timeout: float = 30) -> list[KafkaRec
         consumer.close()
 
 
+class Replicated:
+    """How much of a topic every in-sync replica has: the sum of its partitions' high watermarks."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"tests-{uuid.uuid4().hex}"})
+        self._topic = topic
+
+    def __enter__(self) -> "Replicated":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def records(self, timeout: float = 30) -> int:
+        partitions = self._consumer.list_topics(self._topic, timeout=timeout).topics[self._topic].partitions
+        ends = (self._consumer.get_watermark_offsets(TopicPartition(self._topic, p), timeout) for p in partitions)
+        return sum(high for _, high in ends)
+
+
 def _read_partitions(consumer: Consumer, topic: str, partitions: list[int], timeout: float) -> list[KafkaRecord]:
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     open_partitions = set(partitions)

@@ -84,10 +84,12 @@ class Program:
         self.endpoints: dict[str, str] = {}
 
     @classmethod
-    def configured(cls, name: str, config: Mapping[str, Any], directory: Path) -> "Program":
+    def configured(
+        cls, name: str, config: Mapping[str, Any], directory: Path, env: Mapping[str, str] | None = None
+    ) -> "Program":
         """A service program with `--config`; the file and the logs go to `directory`."""
         path = write_config(directory / f"{name}.yaml", config)
-        return cls(name, ["--config", str(path)], directory)
+        return cls(name, ["--config", str(path)], directory, env)
 
     def __enter__(self) -> "Program":
         return self.start()
