@@ -51,6 +51,10 @@ void describe(config::Schema<TopicsConfig>& schema) {
   schema.field("logs", &TopicsConfig::logs, "Kafka topic of log records.").min(1);
   schema.field("metrics", &TopicsConfig::metrics, "Kafka topic of metrics.").min(1);
   schema.field("traces", &TopicsConfig::traces, "Kafka topic of spans.").min(1);
+  schema
+      .field("dead_letters", &TopicsConfig::dead_letters,
+             "Kafka topic of records that Kafka refuses for their own fault.")
+      .min(1);
 }
 
 void describe(config::Schema<SpillConfig>& schema) {
@@ -67,6 +71,19 @@ void describe(config::Schema<SpillConfig>& schema) {
       .min(std::chrono::milliseconds(1));
   schema.field("retry_max", &SpillConfig::retry_max, "Longest pause between attempts to drain the spill.")
       .min(std::chrono::milliseconds(10));
+  schema
+      .bytes(
+          "drain_bytes", &SpillConfig::drain_bytes,
+          "Bytes under way from the spill to Kafka at a time; the rest of kafka.producer_bytes_max stays for "
+          "new records.")
+      .min(64 << 10)
+      .max(64 << 20);
+  schema
+      .field("keys_max", &SpillConfig::keys_max,
+             "Resources with records in the spill that are told apart; over it new records of every resource "
+             "queue behind the spill.")
+      .min(1)
+      .max(10'000'000);
 }
 
 }  // namespace naru::collector

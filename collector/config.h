@@ -43,6 +43,7 @@ struct TopicsConfig {
   std::string logs = "otlp_logs";
   std::string metrics = "otlp_metrics";
   std::string traces = "otlp_spans";
+  std::string dead_letters = "naru.deadletter";  // what the bus refuses for its own fault
   const std::string& of(otlp::Signal signal) const;
 };
 
@@ -51,6 +52,12 @@ struct SpillConfig {
   std::uint64_t bytes_max = 4ULL << 30;         // over it clients are asked to wait
   std::chrono::milliseconds after{3'000};       // how long a client's request may wait for the bus before
   std::chrono::milliseconds retry_max{10'000};  // longest pause between attempts to drain
+  // Bytes that are under way from the spill to the bus at a time; the rest of the producer is for new
+  // records.
+  std::size_t drain_bytes = 4u << 20;
+  // Routing keys with entries in the spill that are told apart; over it new records of every key queue behind
+  // it.
+  std::size_t keys_max = 65'536;
 };
 
 struct CollectorConfig {

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 
+#include "core/base/bytes.h"
+#include "core/base/fault_point.h"
+#include "core/base/hash.h"
+#include "core/bus/dead_letter.h"
 #include "core/otlp/rewrite.h"
 #include "core/telemetry/log.h"
 
@@ -27,21 +31,67 @@ std::size_t index_of(otlp::Signal signal) {
   return static_cast<std::size_t>(signal);
 }
 
+bool is_own_fault(ErrorCode code) {
+  return code == ErrorCode::kInvalidArgument || code == ErrorCode::kTooLarge;
+}
+
+// No output has been chosen, so there is no _id: the hash of the letter, so that a repeat has the same key.
+std::string letter_key(std::string_view value) {
+  const Hash128 hash = xxh3_128(value);
+  unsigned char bytes[sizeof(hash)];
+  std::ranges::copy(hash, bytes);
+  std::string out(kId22Size, '\0');
+  write_id22(bytes, out.data());
+  return out;
+}
+
 }  // namespace
+
+// One bus record, and how many log records, points or spans it holds.
+struct Buffer::Value {
+  bus::OutRecord record;
+  std::uint64_t records = 0;
+  bool letter = false;  // a dead letter
+};
+
+struct Buffer::Values {
+  std::vector<Value> values;     // empty: the number of partitions is not known
+  std::vector<RoutingKey> keys;  // of clients
+};
+
+// What waits for the answers of the values of one request.
+struct Buffer::Sending {
+  explicit Sending(otlp::Signal of) : signal(of) {}
+  const otlp::Signal signal;
+  std::mutex mutex;
+  std::size_t waiting = 1;  // values without an answer, and whoever is sending them
+  Outcome outcome;
+  std::optional<Error> error;  // the first
+  std::move_only_function<void(Result<Outcome>)> done;
+};
 
 struct Buffer::Request {
   otlp::Signal signal;
   Role role;
   UnixMillis received_ms;
   std::uint64_t records;
-  std::string kept;  // the identified request, where it may have to be spilled
   std::uint64_t started_ns = 0;
+  std::string kept;              // the identified request, where it may have to be spilled
+  std::vector<RoutingKey> keys;  // likewise
   std::list<RequestPtr>::iterator place;
 
   std::mutex mutex;
-  std::size_t waiting = 0;  // values without an answer
-  std::optional<Error> error;
-  Completion done;  // empty: answered
+  enum class State : std::uint8_t {
+    kSent,      // the bus will answer
+    kSpilling,  // the disk will answer
+    kEnded,     // accepted or refused
+  } state = State::kSent;
+  bool bus_asked = false;                        // its values are with the bus
+  bool bus_answered = false;                     // about all of them
+  std::optional<Outcome> bus_outcome;            // all of it is on the bus
+  std::shared_ptr<std::atomic<bool>> under_way;  // told to the spill: the bus may still take it
+  std::optional<std::uint64_t> spill_offset;     // it is on the disk
+  Completion done;                               // empty: answered
 };
 
 Buffer::Buffer(const CollectorConfig& config, bus::Bus& bus, telemetry::Registry& registry,
@@ -51,6 +101,7 @@ Buffer::Buffer(const CollectorConfig& config, bus::Bus& bus, telemetry::Registry
       registry_(registry),
       health_(health),
       files_(files),
+      ledger_(registry),
       spilled_(
           registry.counter("naru_collector_spilled_requests_total", "Requests that went through the spill.")),
       cut_records_(
@@ -58,11 +109,9 @@ Buffer::Buffer(const CollectorConfig& config, bus::Bus& bus, telemetry::Registry
                            "Records shortened because one alone was over the size of a Kafka value.")),
       refused_(registry.counter("naru_collector_undelivered_requests_total",
                                 "Requests whose senders were asked to send them again.")),
-      breaker_({1, config.retry_after, std::max(kBreakerMax, config.retry_after)}) {
-  for (const otlp::Signal signal : otlp::kSignals) {
-    ledgers_.emplace_back(registry, "collector", std::string(otlp::to_string(signal)), "default");
-  }
-}
+      halved_(registry.counter("naru_collector_halved_values_total",
+                               "Values cut into halves because the bus refused them as too large.")),
+      breaker_({1, config.retry_after, std::max(kBreakerMax, config.retry_after)}) {}
 
 Buffer::~Buffer() {
   stop(std::chrono::milliseconds(0));
@@ -70,11 +119,9 @@ Buffer::~Buffer() {
 
 Result<void> Buffer::start() {
   NARU_TRY(producer_, bus_.producer());
+  sender_ = producer_.get();
   if (!config_.spill.directory.empty()) {
-    NARU_TRY(spill_, Spill::open(files_, config_.spill, [this](otlp::Signal signal, std::uint64_t records) {
-               ledger(signal).accepted.add(records);
-               ledger(signal).in_flight.add(static_cast<double>(records));
-             }));
+    NARU_TRY(spill_, Spill::open(files_, config_.spill, ledger_, registry_));
     tokens_.push_back(registry_.sampled_gauge("naru_collector_spill_bytes", "Bytes of the spill's segments.",
                                               {}, [this] { return static_cast<double>(spill_->bytes()); }));
     tokens_.push_back(registry_.sampled_gauge("naru_collector_spill_requests",
@@ -94,14 +141,7 @@ Result<void> Buffer::start() {
     changed_.wait_for(lock, kFirstLookUpWait, [this] { return looked_up_; });
   }
   if (spill_ != nullptr) {
-    spill_->start([this](auto requests, const auto& stop) { return deliver_spilled(requests, stop); },
-                  [this](otlp::Signal signal, std::uint64_t records, bool delivered) {
-                    ledger(signal).in_flight.add(-static_cast<double>(records));
-                    (delivered ? ledger(signal).delivered : ledger(signal).lost).add(records);
-                    if (delivered) {
-                      delivered_ += records;
-                    }
-                  });
+    spill_->start([this](auto requests, const auto& stop) { return deliver_spilled(requests, stop); });
   }
   return {};
 }
@@ -120,8 +160,11 @@ void Buffer::stop(std::chrono::milliseconds drain) {
     spill_->stop();
   }
   tokens_.clear();
+  ending_ = true;
   producer_.reset();  // answers what is left; may still spill
-  spill_.reset();
+  if (spill_ != nullptr) {
+    spill_->close();
+  }
 }
 
 Buffer::Progress Buffer::progress() const {
@@ -131,7 +174,7 @@ Buffer::Progress Buffer::progress() const {
     out.requests_in_flight = in_flight_.size();
   }
   out.spilled_requests = spill_ == nullptr ? 0 : spill_->requests();
-  out.records_delivered = delivered_;
+  out.records_delivered = ledger_.delivered_here();
   return out;
 }
 
@@ -199,127 +242,221 @@ void Buffer::submit(Submission submission, Completion done) {
   request->records = submission.records;
   request->done = std::move(done);
   request->started_ns = monotonic_now();
+  if (may_spill(*request)) {
+    request->kept = submission.request;
+  }
+  auto values = to_values(submission.signal, submission.role, submission.received_ms,
+                          std::move(submission.request), submission.records);
   {
     const std::scoped_lock lock(mutex_);
     request->place = in_flight_.insert(in_flight_.end(), request);
   }
-  if (may_spill(*request)) {
-    request->kept = submission.request;
-  }
-  auto records = to_records(submission.signal, submission.received_ms, std::move(submission.request),
-                            submission.records);
-  if (!records) {
-    answer(request, fail(records.error()));
+  if (!values) {
+    refuse(request, values.error());
     return;
   }
+  if (may_spill(*request)) {
+    const std::scoped_lock lock(request->mutex);
+    request->keys = std::move(values->keys);
+  }
   // Behind what waits already, so that the order of a sender stays.
-  if (may_spill(*request) && spill_->requests() > 0) {
+  if (may_spill(*request) && spill_->holds(request->keys)) {
     spill(request);
     return;
   }
-  if (records->empty()) {
-    answer(request, fail(ErrorCode::kUnavailable, "the topics of the bus are not known yet; send again"));
+  if (values->values.empty()) {
+    spill_or_refuse(request,
+                    Error(ErrorCode::kUnavailable, "the topics of the bus are not known yet; send again"));
     return;
   }
   if (!bus_open()) {
-    answer(request, fail(ErrorCode::kUnavailable, "the bus is away; send again"));
+    spill_or_refuse(request, Error(ErrorCode::kUnavailable, "the bus is away; send again"));
     return;
   }
-  produce(request, std::move(*records));
+  forget_one_for_test(values->values);
+  {
+    const std::scoped_lock lock(request->mutex);
+    request->bus_asked = true;
+  }
+  const auto sending = std::make_shared<Sending>(request->signal);
+  sending->done = [this, request](Result<Outcome> outcome) { finish(request, outcome); };
+  send_all(sending, std::move(values->values));
 }
 
-// Empty: the number of partitions is not known.
-Result<std::vector<bus::OutRecord>> Buffer::to_records(otlp::Signal signal, UnixMillis received_ms,
-                                                       std::string request, std::uint64_t records) {
+// The fault point of the ledger's test: a record that vanishes between admission and the bus.
+void Buffer::forget_one_for_test(std::vector<Value>& values) {
+  if (!values.empty() && fault_point("collector.drop_record")) {
+    values.erase(values.begin());
+  }
+}
+
+Result<Buffer::Values> Buffer::to_values(otlp::Signal signal, Role role, UnixMillis received_ms,
+                                         std::string request, std::uint64_t records) {
   const std::int32_t partitions = partitions_[index_of(signal)];
   otlp::RegroupOptions options;
   options.signal = signal;
   options.partitions = std::max(partitions, 1);
   options.value_bytes_max = config_.value_bytes_max;
+  options.want_keys = role == Role::kClient;
   NARU_TRY(otlp::Regrouped regrouped, otlp::regroup(options, std::move(request), records));
-  std::vector<bus::OutRecord> out;
+  Values out;
+  out.keys.reserve(regrouped.keys.size());
+  for (const Hash128& key : regrouped.keys) {
+    out.keys.push_back(routing_key(signal, key));
+  }
   if (partitions == 0) {
     return out;
   }
   if (regrouped.cut_records > 0) {
     cut_records_.add(regrouped.cut_records);
   }
-  for (otlp::PartitionValue& value : regrouped.values) {
-    bus::OutRecord record;
-    record.topic = config_.topics.of(signal);
-    record.partition = value.partition;
-    record.key = std::move(value.key);
-    record.value = std::move(value.value);
-    record.timestamp_ms = received_ms;
-    out.push_back(std::move(record));
+  for (otlp::PartitionValue& part : regrouped.values) {
+    Value value;
+    value.record.topic = config_.topics.of(signal);
+    value.record.partition = part.partition;
+    value.record.key = std::move(part.key);
+    value.record.value = std::move(part.value);
+    value.record.timestamp_ms = received_ms;
+    value.records = part.records;
+    out.values.push_back(std::move(value));
   }
   return out;
 }
 
-void Buffer::produce(const RequestPtr& request, std::vector<bus::OutRecord> records) {
-  request->waiting = records.size() + 1;  // one for this loop
-  for (bus::OutRecord& record : records) {
-    auto sent =
-        producer_->send(record, [this, request](Result<bus::Position> outcome) { settle(request, outcome); });
-    if (!sent) {
-      settle(request, fail(sent.error()));
-    }
-  }
-  settle(request, bus::Position{});
-}
-
-void Buffer::settle(const RequestPtr& request, const Result<bus::Position>& outcome) {
+// The bus has answered every value.
+void Buffer::finish(const RequestPtr& request, const Result<Outcome>& outcome) {
+  report_bus(outcome ? Result<void>{} : fail(outcome.error()));
+  Completion done;
+  bool settled = false;
+  std::optional<std::uint64_t> on_disk;
   {
     const std::scoped_lock lock(request->mutex);
-    if (!outcome && !request->error) {
-      request->error = outcome.error();
-    }
-    if (--request->waiting > 0) {
-      return;
+    request->bus_answered = true;
+    on_disk = request->spill_offset;
+    if (outcome) {
+      request->bus_outcome = *outcome;
+      done = std::exchange(request->done, nullptr);
+      // While the disk is writing it, spilled() counts it: only then is known where it ends up.
+      settled = request->state == Request::State::kSent;
+      if (settled) {
+        request->state = Request::State::kEnded;
+        request->kept.clear();
+      }
     }
   }
-  finish(request);
+  if (settled) {
+    ledger_.settled(request->signal, request->records, *outcome);
+  }
+  if (on_disk) {
+    leave_to_spill(request, *on_disk);
+  }
+  if (done) {
+    answer(request, std::move(done), {});
+  }
+  if (!outcome) {
+    spill_or_refuse(request, outcome.error().with_context("not durable yet, send again"));
+  }
 }
 
-void Buffer::finish(const RequestPtr& request) {
-  if (!request->error) {
-    report_bus({});
-    answer(request, {});
-    return;
+// Bus and disk have answered: the spill drains the request, unless the bus has it.
+void Buffer::leave_to_spill(const RequestPtr& request, std::uint64_t offset) {
+  if (request->bus_outcome) {
+    spill_->finished_elsewhere(offset, *request->bus_outcome, request->keys);
   }
-  report_bus(fail(*request->error));
-  answer(request, fail(ErrorCode::kUnavailable, "not durable yet, send again: " + request->error->message()));
+  if (request->under_way != nullptr) {
+    *request->under_way = false;
+    spill_->recheck();
+  }
 }
 
 bool Buffer::may_spill(const Request& request) const {
   return spill_ != nullptr && request.role == Role::kClient;
 }
 
-// The one place where a request ends without the disk. An outcome that comes later than the first changes
-// nothing.
-void Buffer::answer(const RequestPtr& request, Result<void> outcome) {
-  const bool own_fault = !outcome && (outcome.error().code() == ErrorCode::kInvalidArgument ||
-                                      outcome.error().code() == ErrorCode::kTooLarge);
-  if (!outcome && !own_fault && may_spill(*request)) {
+void Buffer::spill_or_refuse(const RequestPtr& request, Error error) {
+  if (may_spill(*request)) {
     spill(request);
-    return;
+  } else {
+    refuse(request, std::move(error));
   }
-  Completion done;
+}
+
+// Hands the request to the disk, whose answer counts from then on. The bus may still take it too; identities
+// make that one record, and the spill leaves it out when it hears of it in time.
+void Buffer::spill(const RequestPtr& request) {
+  std::string bytes;
   {
     const std::scoped_lock lock(request->mutex);
-    if (!request->done) {
+    if (request->state != Request::State::kSent) {
       return;
     }
-    done = std::exchange(request->done, nullptr);
-    request->kept.clear();
+    request->state = Request::State::kSpilling;
+    bytes = std::move(request->kept);
+    if (request->bus_asked && !request->bus_answered) {
+      request->under_way = std::make_shared<std::atomic<bool>>(true);
+    }
   }
-  if (outcome) {
-    ledger(request->signal).accepted.add(request->records);
-    ledger(request->signal).delivered.add(request->records);
-    delivered_ += request->records;
+  const auto taken = spill_->append(
+      request->signal, request->received_ms, request->records, bytes, request->keys, request->under_way,
+      [this, request](Result<std::uint64_t> offset) { spilled(request, offset); });
+  if (!taken) {
+    spilled(request, fail(taken.error()));
+  }
+}
+
+// The disk has answered.
+void Buffer::spilled(const RequestPtr& request, const Result<std::uint64_t>& offset) {
+  Completion done;
+  std::optional<Outcome> bus_outcome;
+  bool bus_silent = false;
+  {
+    const std::scoped_lock lock(request->mutex);
+    request->state = Request::State::kEnded;
+    bus_outcome = request->bus_outcome;
+    bus_silent = request->bus_asked && !request->bus_answered;  // then finish() goes on
+    done = std::exchange(request->done, nullptr);
+    if (offset) {
+      request->spill_offset = *offset;
+    }
+  }
+  if (offset) {
+    spilled_.add();
+    if (!bus_silent) {
+      leave_to_spill(request, *offset);
+    }
+  } else if (bus_outcome) {
+    ledger_.settled(request->signal, request->records, *bus_outcome);
   } else {
     refused_.add();
   }
+  if (done) {
+    answer(request, std::move(done),
+           offset ? Result<void>{}
+                  : fail(ErrorCode::kUnavailable,
+                         "neither the bus nor the spill takes records now, send again: " +
+                             offset.error().message()));
+  }
+}
+
+void Buffer::refuse(const RequestPtr& request, Error error) {
+  Completion done;
+  {
+    const std::scoped_lock lock(request->mutex);
+    if (request->state != Request::State::kSent) {
+      return;
+    }
+    request->state = Request::State::kEnded;
+    request->kept.clear();
+    done = std::exchange(request->done, nullptr);
+  }
+  refused_.add();
+  const bool own_fault = is_own_fault(error.code());
+  answer(request, std::move(done),
+         own_fault ? fail(std::move(error)) : fail(ErrorCode::kUnavailable, error.message()));
+}
+
+// The one place where a sender is answered.
+void Buffer::answer(const RequestPtr& request, Completion done, Result<void> outcome) {
   done(std::move(outcome));
   {
     const std::scoped_lock lock(mutex_);
@@ -328,116 +465,239 @@ void Buffer::answer(const RequestPtr& request, Result<void> outcome) {
   changed_.notify_all();
 }
 
-// Answers when the request is on disk. Once it is handed over, the bus may still take it too; identities
-// make that one record.
-void Buffer::spill(const RequestPtr& request) {
-  std::string bytes;
+// --- values on their way to the bus
+
+// Sends in order and stops at the first value that the bus does not even take. False: there was one. The
+// caller's own hold on `sending` ends here.
+bool Buffer::send_all(const SendingPtr& sending, std::vector<Value> values) {
   {
-    const std::scoped_lock lock(request->mutex);
-    if (!request->done || request->kept.empty()) {
-      return;  // answered, or on its way to the disk
-    }
-    bytes = std::move(request->kept);
-    request->kept.clear();
+    const std::scoped_lock lock(sending->mutex);
+    sending->waiting += values.size();
   }
-  const auto finished = [this, request](Result<void> outcome) {
-    Completion done;
-    {
-      const std::scoped_lock lock(request->mutex);
-      done = std::exchange(request->done, nullptr);
+  std::size_t sent = 0;
+  bool taken = true;
+  while (taken && sent < values.size()) {
+    taken = send(sending, std::move(values[sent]));
+    ++sent;
+  }
+  {
+    const std::scoped_lock lock(sending->mutex);
+    sending->waiting -= values.size() - sent;
+  }
+  settle(sending, Outcome{});
+  return taken;
+}
+
+bool Buffer::send(const SendingPtr& sending, Value value) {
+  if (ending_) {
+    settle(sending, fail(ErrorCode::kCancelled, "the collector stops"));
+    return false;
+  }
+  struct Sent {
+    SendingPtr sending;
+    Value value;  // its record is with the bus until it comes back
+  };
+  const auto sent = std::make_shared<Sent>(sending, Value{{}, value.records, value.letter});
+  value.record.returned = &sent->value.record;
+  const auto taken = sender_->send(value.record, [this, sent](Result<bus::Position> position) {
+    if (position) {
+      const std::uint64_t records = sent->value.records;
+      settle(sent->sending, sent->value.letter ? Outcome{.delivered = 0, .deadlettered = records, .lost = 0}
+                                               : Outcome{.delivered = records, .deadlettered = 0, .lost = 0});
+    } else if (is_own_fault(position.error().code()) && !sent->value.record.topic.empty()) {
+      send_again(sent->sending, std::move(sent->value), position.error());
+    } else {
+      settle(sent->sending, fail(position.error()));
     }
-    if (!done) {  // the bus was faster
-      if (outcome) {
-        ledger(request->signal).created.add(request->records);
-        ledger(request->signal).in_flight.add(static_cast<double>(request->records));
-      }
+  });
+  if (taken) {
+    return true;
+  }
+  if (is_own_fault(taken.error().code())) {
+    return send_again(sending, std::move(value), taken.error());
+  }
+  settle(sending, fail(taken.error()));
+  return false;
+}
+
+// The bus will never take the value as it is.
+bool Buffer::send_again(const SendingPtr& sending, Value value, const Error& refusal) {
+  if (value.letter) {
+    telemetry::log_error(kComponent,
+                         "{} records are lost: the bus refuses them, and their dead letter too: {}",
+                         value.records, refusal.message());
+    settle(sending, Outcome{.delivered = 0, .deadlettered = 0, .lost = value.records});
+    return true;
+  }
+  std::vector<Value> parts;
+  if (refusal.code() == ErrorCode::kTooLarge && value.records > 1) {
+    parts = halves(sending->signal, value);
+  }
+  if (parts.size() > 1) {
+    halved_.add();
+  } else {
+    parts = letters(sending->signal, value, refusal);
+    const std::uint64_t now = monotonic_now();
+    std::uint64_t next = next_refusal_log_ns_;
+    if (now >= next && next_refusal_log_ns_.compare_exchange_strong(next, now + kAwayLogPauseNs)) {
+      telemetry::log_warn(kComponent, "{} records become dead letters on {}: {}", value.records,
+                          config_.topics.dead_letters, refusal.message());
+    }
+  }
+  return send_all(sending, std::move(parts));
+}
+
+// Empty, or one: it cannot be cut.
+std::vector<Buffer::Value> Buffer::halves(otlp::Signal signal, const Value& value) const {
+  otlp::RegroupOptions options;
+  options.signal = signal;
+  options.value_bytes_max = value.record.value.size() / 2;
+  options.shorten = false;
+  auto regrouped = otlp::regroup(options, value.record.value, value.records);
+  std::vector<Value> out;
+  if (!regrouped) {
+    return out;
+  }
+  for (otlp::PartitionValue& part : regrouped->values) {
+    Value half;
+    half.record.topic = value.record.topic;
+    half.record.partition = value.record.partition;
+    half.record.key = std::move(part.key);
+    half.record.value = std::move(part.value);
+    half.record.timestamp_ms = value.record.timestamp_ms;
+    half.records = part.records;
+    out.push_back(std::move(half));
+  }
+  return out;
+}
+
+// One for each record (for a metric: with all its points); one for all when they cannot be told apart.
+std::vector<Buffer::Value> Buffer::letters(otlp::Signal signal, const Value& value,
+                                           const Error& refusal) const {
+  otlp::RegroupOptions options;
+  options.signal = signal;
+  options.value_bytes_max = 1;
+  options.shorten = false;
+  auto regrouped = otlp::regroup(options, value.record.value, value.records);
+  std::vector<otlp::PartitionValue> parts;
+  if (regrouped) {
+    parts = std::move(regrouped->values);
+  } else {
+    parts.push_back({0, {}, value.record.value, value.records});
+  }
+  const UnixNanos now = wall_now();
+  bus::DeadLetterHead head;
+  head.kind = otlp::to_string(signal);
+  const bool too_large = refusal.code() == ErrorCode::kTooLarge;
+  head.type = too_large ? "value_too_large" : "value_refused";
+  head.reason = refusal.message();
+  head.status = too_large ? 413 : 400;
+  head.attempts = 1;
+  head.source = fmt::format("{}/{}/-1", value.record.topic, value.record.partition);
+  head.first_failed_at = head.failed_at = now;
+  head.pipeline = "default";
+  std::vector<Value> out;
+  for (otlp::PartitionValue& part : parts) {
+    Value letter;
+    letter.record.topic = config_.topics.dead_letters;
+    letter.record.key = letter_key(part.value);
+    letter.record.value = std::move(part.value);
+    letter.record.headers = bus::dead_letter_headers(head);
+    letter.record.timestamp_ms = value.record.timestamp_ms;
+    letter.records = part.records;
+    letter.letter = true;
+    out.push_back(std::move(letter));
+  }
+  return out;
+}
+
+void Buffer::settle(const SendingPtr& sending, const Result<Outcome>& outcome) {
+  Result<Outcome> all;
+  {
+    const std::scoped_lock lock(sending->mutex);
+    if (outcome) {
+      sending->outcome += *outcome;
+    } else if (!sending->error) {
+      sending->error = outcome.error();
+    }
+    if (--sending->waiting > 0) {
       return;
     }
-    if (outcome) {
-      spilled_.add();
-      ledger(request->signal).accepted.add(request->records);
-      ledger(request->signal).in_flight.add(static_cast<double>(request->records));
-    } else {
-      refused_.add();
-      outcome =
-          fail(ErrorCode::kUnavailable,
-               "neither the bus nor the spill takes records now, send again: " + outcome.error().message());
-    }
-    done(std::move(outcome));
-    {
-      const std::scoped_lock lock(mutex_);
-      in_flight_.erase(request->place);
-    }
-    changed_.notify_all();
-  };
-  if (auto taken = spill_->append(request->signal, request->received_ms, request->records, bytes, finished);
-      !taken) {
-    finished(fail(taken.error()));
+    all = sending->error ? Result<Outcome>(fail(*sending->error)) : sending->outcome;
   }
+  sending->done(std::move(all));
 }
 
 // --- the spill's way back
 
-Result<void> Buffer::deliver_spilled(std::span<const SpilledRequest> requests,
-                                     const std::atomic<bool>& stop) {
-  struct Outcome {
+Result<void> Buffer::deliver_spilled(std::span<Draining*> requests, const std::atomic<bool>& stop) {
+  struct Round {
     std::mutex mutex;
     std::condition_variable changed;
+    std::vector<std::optional<Result<Outcome>>> answers;
     std::size_t waiting = 0;
-    std::optional<Error> error;
   };
-  const auto outcome = std::make_shared<Outcome>();
-  const auto settle_one = [outcome](const Result<bus::Position>& result) {
+  const auto round = std::make_shared<Round>();
+  round->answers.resize(requests.size());
+  Result<void> result;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    Draining& entry = *requests[i];
+    const SpilledRequest& request = entry.request;
+    auto values = to_values(request.signal, Role::kClient, request.received_ms, std::string(request.request),
+                            request.records);
+    if (values) {
+      entry.keys = values->keys;
+    } else {
+      // It could be cut when it was taken in; the limit is another one today.
+      Value whole;
+      whole.record.topic = config_.topics.of(request.signal);
+      whole.record.value = request.request;
+      whole.record.timestamp_ms = request.received_ms;
+      whole.records = request.records;
+      values = Values{letters(request.signal, whole, values.error()), {}};
+    }
+    if (values->values.empty()) {
+      result = fail(ErrorCode::kUnavailable, "the topics of the bus are not known yet");
+      break;
+    }
+    forget_one_for_test(values->values);
     {
-      const std::scoped_lock lock(outcome->mutex);
-      --outcome->waiting;
-      if (!result && !outcome->error) {
-        outcome->error = result.error();
-      }
+      const std::scoped_lock lock(round->mutex);
+      ++round->waiting;
     }
-    outcome->changed.notify_all();
-  };
-  Result<void> sent;
-  for (const SpilledRequest& request : requests) {
-    auto records =
-        to_records(request.signal, request.received_ms, std::string(request.request), request.records);
-    if (records && records->empty()) {
-      records = fail(ErrorCode::kUnavailable, "the topics of the bus are not known yet");
-    }
-    if (!records) {
-      sent = fail(records.error());
-      break;
-    }
-    for (bus::OutRecord& record : *records) {
+    const auto sending = std::make_shared<Sending>(request.signal);
+    sending->done = [round, i](Result<Outcome> outcome) {
       {
-        const std::scoped_lock lock(outcome->mutex);
-        ++outcome->waiting;
+        const std::scoped_lock lock(round->mutex);
+        round->answers[i] = std::move(outcome);
+        --round->waiting;
       }
-      sent = producer_->send(record, settle_one);
-      if (!sent) {
-        const std::scoped_lock lock(outcome->mutex);
-        --outcome->waiting;
-        break;
-      }
-    }
-    if (!sent) {
-      break;
+      round->changed.notify_all();
+    };
+    if (!send_all(sending, std::move(values->values))) {
+      break;  // what comes behind must not overtake it
     }
   }
-  std::unique_lock lock(outcome->mutex);
+  std::unique_lock lock(round->mutex);
   // The bus answers every record within its own delivery time; a stop does not wait for it.
-  while (outcome->waiting > 0 && !stop) {
-    outcome->changed.wait_for(lock, kHousekeepingPause);
+  while (round->waiting > 0 && !stop) {
+    round->changed.wait_for(lock, kHousekeepingPause);
   }
-  if (sent && outcome->waiting > 0) {
-    return fail(ErrorCode::kCancelled, "stopped while draining");
-  }
-  if (outcome->error) {
-    sent = fail(*outcome->error);
+  const bool stopped = round->waiting > 0;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    auto& answer = round->answers[i];
+    if (answer && *answer) {
+      requests[i]->outcome = **answer;
+    } else if (answer && result) {
+      result = fail(answer->error());
+    }
   }
   lock.unlock();
-  report_bus(sent);
-  return sent;
+  if (stopped) {
+    return fail(ErrorCode::kCancelled, "stopped while draining");
+  }
+  report_bus(result);
+  return result;
 }
 
 // --- background
@@ -515,7 +775,7 @@ void Buffer::expire_waiting() {
     const Error error(ErrorCode::kTimeout,
                       fmt::format("not acknowledged within {} ms", config_.answer_within.count()));
     report_bus(fail(error));
-    answer(request, fail(ErrorCode::kUnavailable, "not durable yet, send again: " + error.message()));
+    refuse(request, error.with_context("not durable yet, send again"));
   }
 }
 

@@ -1,8 +1,9 @@
 // From an identified request to durable: produces it to the bus, or spills it, and answers then.
 //
 // A request is answered with success only when all of its records were acknowledged by the bus, or (clients
-// only) when the whole request is on disk. No call blocks; answers come on threads of the bus or of the
-// spill. Thread-safe.
+// only) when the whole request is on disk; and exactly once. What the bus refuses for its own fault is cut
+// into halves, and single records of it become dead letters: neither a sender nor the spill waits for it for
+// ever. No call blocks; answers come on threads of the bus or of the spill. Thread-safe.
 #pragma once
 
 #include <array>
@@ -17,12 +18,12 @@
 #include <thread>
 #include <vector>
 
+#include "collector/buffer/ledger.h"
 #include "collector/buffer/spill.h"
 #include "collector/config.h"
 #include "core/bus/bus.h"
 #include "core/flow/circuit_breaker.h"
 #include "core/telemetry/health.h"
-#include "core/telemetry/ledger.h"
 #include "core/telemetry/metrics.h"
 
 namespace naru::collector {
@@ -61,34 +62,46 @@ class Buffer {
 
  private:
   struct Request;
+  struct Sending;
+  struct Value;
   using RequestPtr = std::shared_ptr<Request>;
+  using SendingPtr = std::shared_ptr<Sending>;
+
+  struct Values;
 
   bool bus_open();
   void report_bus(const Result<void>& outcome);
   void log_bus_away();
-  void produce(const RequestPtr& request, std::vector<bus::OutRecord> records);
-  void settle(const RequestPtr& request, const Result<bus::Position>& outcome);
-  void finish(const RequestPtr& request);
+  Result<Values> to_values(otlp::Signal signal, Role role, UnixMillis received_ms, std::string request,
+                           std::uint64_t records);
+  static void forget_one_for_test(std::vector<Value>& values);
+  bool send_all(const SendingPtr& sending, std::vector<Value> values);
+  bool send(const SendingPtr& sending, Value value);
+  bool send_again(const SendingPtr& sending, Value value, const Error& refusal);
+  std::vector<Value> halves(otlp::Signal signal, const Value& value) const;
+  std::vector<Value> letters(otlp::Signal signal, const Value& value, const Error& refusal) const;
+  static void settle(const SendingPtr& sending, const Result<Outcome>& outcome);
+  void finish(const RequestPtr& request, const Result<Outcome>& outcome);
   bool may_spill(const Request& request) const;
+  void spill_or_refuse(const RequestPtr& request, Error error);
   void spill(const RequestPtr& request);
-  void answer(const RequestPtr& request, Result<void> outcome);
-  Result<std::vector<bus::OutRecord>> to_records(otlp::Signal signal, UnixMillis received_ms,
-                                                 std::string request, std::uint64_t records);
-  Result<void> deliver_spilled(std::span<const SpilledRequest> requests, const std::atomic<bool>& stop);
+  void spilled(const RequestPtr& request, const Result<std::uint64_t>& offset);
+  void leave_to_spill(const RequestPtr& request, std::uint64_t offset);
+  void refuse(const RequestPtr& request, Error error);
+  void answer(const RequestPtr& request, Completion done, Result<void> outcome);
+  Result<void> deliver_spilled(std::span<Draining*> requests, const std::atomic<bool>& stop);
   void housekeeping();
   void look_up_partitions();
   void expire_waiting();
   std::optional<double> oldest_age() const;
-  telemetry::StageLedger& ledger(otlp::Signal signal) { return ledgers_[static_cast<std::size_t>(signal)]; }
 
   const CollectorConfig& config_;
   bus::Bus& bus_;
   telemetry::Registry& registry_;
   telemetry::Health& health_;
   spool::FileSystem& files_;
-  std::vector<telemetry::StageLedger> ledgers_;  // by signal
-  telemetry::Counter spilled_, cut_records_, refused_;
-  std::atomic<std::uint64_t> delivered_{0};
+  Ledger ledger_;
+  telemetry::Counter spilled_, cut_records_, refused_, halved_;
 
   std::array<std::atomic<std::int32_t>, otlp::kSignals.size()> partitions_{};  // 0: unknown
   mutable std::mutex bus_mutex_;
@@ -106,6 +119,9 @@ class Buffer {
   std::unique_ptr<Spill> spill_;
   std::thread thread_;
   std::unique_ptr<bus::Producer> producer_;
+  bus::Producer* sender_ = nullptr;  // producer_, also while it is ending and its last answers come
+  std::atomic<bool> ending_{false};  // nothing is sent any more
+  std::atomic<std::uint64_t> next_refusal_log_ns_{0};
 };
 
 }  // namespace naru::collector

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
-#include <map>
 
 #include "core/base/bytes.h"
 #include "core/base/random.h"
@@ -18,6 +18,9 @@ constexpr std::string_view kPositionFile = "drained";
 constexpr std::string_view kPositionMagic = "naru-spill-position 1";
 constexpr std::size_t kReadBytes = 4u << 20;
 constexpr std::chrono::milliseconds kIdleWait{100};
+constexpr std::uint64_t kStorePauseNs = kNanosPerSecond;  // of counts, while the position stands still
+// Late answers for requests that were spilled: as many as one producer can owe, about.
+constexpr std::size_t kFinishedElsewhereMax = 65'536;
 constexpr std::string_view kComponent = "spill";
 
 std::string_view log_id_view(const spool::LogId& id) {
@@ -55,9 +58,74 @@ Result<SpilledRequest> parse_spill_entry(std::string_view payload) {
   return out;
 }
 
+std::string encode_spill_position(const spool::LogId& log, const SpillPosition& position) {
+  std::string out = fmt::format("{} {} {}\n", kPositionMagic, to_hex(log_id_view(log)), position.offset);
+  for (const otlp::Signal signal : otlp::kSignals) {
+    const Finished& finished = position.finished[static_cast<std::size_t>(signal)];
+    out += fmt::format("{} {} {} {} {}\n", otlp::to_string(signal), finished.accepted,
+                       finished.outcome.delivered, finished.outcome.deadlettered, finished.outcome.lost);
+  }
+  return out;
+}
+
+std::optional<SpillPosition> parse_spill_position(const spool::LogId& log, std::string_view text) {
+  const std::string head = fmt::format("{} {} ", kPositionMagic, to_hex(log_id_view(log)));
+  if (!text.starts_with(head)) {
+    return std::nullopt;
+  }
+  text.remove_prefix(head.size());
+  SpillPosition out;
+  const auto number = [&text](std::uint64_t& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    const bool ok = error == std::errc{} && !text.empty() && (text.front() == ' ' || text.front() == '\n');
+    text.remove_prefix(ok ? 1 : 0);
+    return ok;
+  };
+  if (!number(out.offset)) {
+    return std::nullopt;
+  }
+  for (const otlp::Signal signal : otlp::kSignals) {
+    if (text.empty()) {
+      break;  // written before counts were stored
+    }
+    const std::string_view name = otlp::to_string(signal);
+    Finished& finished = out.finished[static_cast<std::size_t>(signal)];
+    if (!text.starts_with(name)) {
+      return std::nullopt;
+    }
+    text.remove_prefix(std::min(text.size(), name.size() + 1));
+    if (!number(finished.accepted) || !number(finished.outcome.delivered) ||
+        !number(finished.outcome.deadlettered) || !number(finished.outcome.lost)) {
+      return std::nullopt;
+    }
+  }
+  return out;
+}
+
+// What one read of the log gave.
+struct Spill::Batch {
+  spool::ReadBatch read;
+  std::vector<Draining> entries;       // all that have to leave, in order
+  std::vector<std::uint64_t> offsets;  // theirs
+  std::uint64_t unreadable = 0;        // entries whose head makes no sense
+  std::uint64_t next = 0;
+};
+
+Spill::Spill(spool::FileSystem& files, const SpillConfig& config, Ledger& ledger,
+             telemetry::Registry& registry)
+    : files_(files),
+      config_(config),
+      ledger_(ledger),
+      repeats_spared_(registry.counter("naru_collector_spill_repeats_spared_total",
+                                       "Spilled requests that the bus had taken late and that were not sent "
+                                       "again.")),
+      position_failures_(registry.counter("naru_collector_spill_position_failures_total",
+                                          "Times that the spill's position could not be stored.")) {}
+
 Result<std::unique_ptr<Spill>> Spill::open(spool::FileSystem& files, const SpillConfig& config,
-                                           std::function<void(otlp::Signal, std::uint64_t)> found) {
-  std::unique_ptr<Spill> spill(new Spill(files, config));
+                                           Ledger& ledger, telemetry::Registry& registry) {
+  std::unique_ptr<Spill> spill(new Spill(files, config, ledger, registry));
   spool::GroupCommitConfig log;
   log.log.directory = config.directory;
   log.log.bytes_max = config.bytes_max;
@@ -67,72 +135,84 @@ Result<std::unique_ptr<Spill>> Spill::open(spool::FileSystem& files, const Spill
       log.log.entry_bytes_max, log.log.segment_bytes - spool::kSegmentHeaderSize - spool::kFrameHeaderSize));
   NARU_TRY(spill->log_, spool::GroupCommitLog::open(files, log));
   NARU_TRY_VOID(spill->load_position());
-  NARU_TRY_VOID(spill->count_left_over(found));
+  NARU_TRY_VOID(spill->count_left_over());
   return spill;
 }
 
 Spill::~Spill() {
+  close();
+}
+
+void Spill::close() {
   stop();
+  if (log_ != nullptr && keys_) {
+    log_->close();
+    store_position();
+  }
 }
 
 Result<void> Spill::load_position() {
   const spool::LogStats stats = log_->log().stats();
   position_ = stats.first_offset;
+  settled_end_ = stats.next_offset;
   const auto text = spool::read_file(files_, spool::join_path(config_.directory, kPositionFile), 4096);
   if (!text) {
     return text.error().code() == ErrorCode::kNotFound ? Result<void>{} : fail(text.error());
   }
-  // "naru-spill-position 1 <log id> <offset>\n"; a position of another log says nothing about this one.
-  const std::string head = fmt::format("{} {} ", kPositionMagic, to_hex(log_id_view(log_->log().log_id())));
-  if (!text->starts_with(head)) {
+  const auto stored = parse_spill_position(log_->log().log_id(), *text);
+  if (!stored) {
     telemetry::log_warn(kComponent,
                         "the drained position in {} belongs to another log; draining from the start",
                         config_.directory);
     return {};
   }
-  std::uint64_t offset = 0;
-  std::from_chars(text->data() + head.size(), text->data() + text->size(), offset);
-  position_ = std::max(position_, std::min(offset, stats.next_offset));
+  stored_ = *stored;
+  position_ = std::max(position_, std::min(stored_.offset, stats.next_offset));
+  ledger_.restore(stored_.finished);
   return {};
 }
 
-Result<void> Spill::count_left_over(const std::function<void(otlp::Signal, std::uint64_t)>& found) {
-  std::map<otlp::Signal, std::uint64_t> records;
-  spool::LogReader reader(log_->log(), position_);
-  while (true) {
+// Records by signal of the readable entries in [from, to).
+Result<std::array<std::uint64_t, otlp::kSignals.size()>> Spill::count_records(std::uint64_t from,
+                                                                              std::uint64_t to) {
+  std::array<std::uint64_t, otlp::kSignals.size()> out{};
+  spool::LogReader reader(log_->log(), from);
+  while (reader.offset() < to) {
     NARU_TRY(const spool::ReadBatch batch, reader.read(kReadBytes));
     if (batch.entries.empty() && batch.damage.empty()) {
       break;
     }
     for (const spool::EntryView& entry : batch.entries) {
-      if (const auto parsed = parse_spill_entry(entry.payload)) {
-        records[parsed->signal] += parsed->records;
-        if (oldest_ms_ == 0) {
-          oldest_ms_ = parsed->received_ms;
-        }
+      if (const auto parsed = parse_spill_entry(entry.payload); parsed && entry.offset < to) {
+        out[static_cast<std::size_t>(parsed->signal)] += parsed->records;
       }
-      requests_.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  for (const auto& [signal, count] : records) {
-    found(signal, count);
+  return out;
+}
+
+Result<void> Spill::count_left_over() {
+  NARU_TRY(const auto records, count_records(position_, settled_end_));
+  for (const otlp::Signal signal : otlp::kSignals) {
+    if (const std::uint64_t count = records[static_cast<std::size_t>(signal)]; count > 0) {
+      ledger_.entered_spill(signal, count);
+    }
   }
-  if (requests_ > 0) {
-    telemetry::log_info(kComponent, "{} requests in {} wait for the bus", requests_.load(),
-                        config_.directory);
+  keys_.emplace(config_.keys_max, position_, settled_end_);
+  if (requests() > 0) {
+    telemetry::log_info(kComponent, "{} requests in {} wait for the bus", requests(), config_.directory);
   }
   return {};
 }
 
-void Spill::start(Deliver deliver, Left left) {
+void Spill::start(Deliver deliver) {
   deliver_ = std::move(deliver);
-  left_ = std::move(left);
   thread_ = std::thread([this] { run(); });
 }
 
 void Spill::stop() {
   {
-    const std::scoped_lock lock(wake_mutex_);
+    const std::scoped_lock lock(mutex_);
     stop_ = true;
   }
   wake_.notify_all();
@@ -141,28 +221,107 @@ void Spill::stop() {
   }
 }
 
+// Says what a person can do about a disk that does not take what it is given.
+Error Spill::explained(const Error& error) const {
+  switch (error.code()) {
+    case ErrorCode::kNoSpace:
+      return error.with_context(fmt::format(
+          "the disk of the spill in {} is full: free space there, or bring the bus back", config_.directory));
+    case ErrorCode::kIo:
+      return error.with_context(
+          fmt::format("the disk of the spill in {} fails: look at the system's log, or move spill.directory",
+                      config_.directory));
+    default: return error.with_context("spill in " + config_.directory);
+  }
+}
+
 Result<void> Spill::append(otlp::Signal signal, UnixMillis received_ms, std::uint64_t records,
-                           std::string& request, Done done) {
+                           std::string& request, std::span<const RoutingKey> keys, Flag under_way,
+                           Done done) {
   SpilledRequest head{signal, received_ms, static_cast<std::uint32_t>(records), {}};
   spool::OwnedEntry entry{encode_spill_head(head), std::move(request), 0};
-  requests_.fetch_add(1, std::memory_order_acq_rel);
-  auto taken =
-      log_->append(entry, [this, received_ms, done = std::move(done)](Result<std::uint64_t> offset) mutable {
+  // Under one lock, so that keys are counted in the order of the entries.
+  const std::scoped_lock lock(mutex_);
+  const SpilledKeys::Generation generation = keys_->add(keys);
+  ++pending_;
+  auto taken = log_->append(
+      entry, [this, signal, received_ms, records, generation,
+              keys = std::vector<RoutingKey>(keys.begin(), keys.end()), under_way = std::move(under_way),
+              done = std::move(done)](Result<std::uint64_t> offset) mutable {
         if (!offset) {
-          requests_.fetch_sub(1, std::memory_order_acq_rel);
-          done(fail(offset.error()));
+          {
+            const std::scoped_lock callback_lock(mutex_);
+            keys_->failed(generation, keys);
+            note_failed();
+          }
+          done(fail(explained(offset.error())));
           return;
+        }
+        {
+          const std::scoped_lock callback_lock(mutex_);
+          ledger_.entered_spill(signal, records);
+          keys_->stored(generation, *offset);
+          note_appended(*offset);
+          if (under_way != nullptr) {
+            under_way_.emplace(*offset, std::move(under_way));
+          }
         }
         UnixMillis none = 0;
         oldest_ms_.compare_exchange_strong(none, received_ms);
-        done({});
+        done(*offset);
+        wake_.notify_all();
       });
   if (!taken) {
-    requests_.fetch_sub(1, std::memory_order_acq_rel);
+    keys_->failed(generation, keys);
+    --pending_;
     request = std::move(entry.body);
-    return fail(taken.error().with_context("spill in " + config_.directory));
+    return fail(explained(taken.error()));
   }
   return {};
+}
+
+bool Spill::may_drain() const {
+  if (settled_end_ == position_) {
+    return false;
+  }
+  const auto first = under_way_.find(position_);
+  return first == under_way_.end() || !*first->second;
+}
+
+void Spill::note_appended(std::uint64_t offset) {
+  if (offset > settled_end_) {
+    refused_.emplace_back(settled_end_, offset);
+  }
+  settled_end_ = offset + 1;
+  --pending_;
+}
+
+// Part of a group that crossed into a new segment may have become durable; nothing is written meanwhile.
+void Spill::note_failed() {
+  if (const std::uint64_t end = log_->log().next_offset(); end > settled_end_) {
+    refused_.emplace_back(settled_end_, end);
+    settled_end_ = end;
+  }
+  --pending_;
+}
+
+void Spill::finished_elsewhere(std::uint64_t offset, const Outcome& outcome,
+                               std::span<const RoutingKey> keys) {
+  const std::scoped_lock lock(mutex_);
+  // Beyond the bound they are simply sent again.
+  if (offset >= position_ && finished_elsewhere_.size() < kFinishedElsewhereMax) {
+    finished_elsewhere_[offset] = {outcome, {keys.begin(), keys.end()}};
+  }
+}
+
+bool Spill::holds(std::span<const RoutingKey> keys) const {
+  const std::scoped_lock lock(mutex_);
+  return keys_->any_spilled(keys);
+}
+
+std::uint64_t Spill::requests() const {
+  const std::scoped_lock lock(mutex_);
+  return settled_end_ - position_ + pending_;
 }
 
 std::uint64_t Spill::bytes() const {
@@ -175,10 +334,18 @@ void Spill::run() {
                           load_le<std::uint64_t>(reinterpret_cast<const char*>(random_16().data())));
   std::uint32_t failures = 0;
   while (!stop_) {
-    if (!log_->wait_for(position_, kIdleWait)) {
-      continue;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, kIdleWait, [this] { return stop_ || may_drain(); });
+      if (!may_drain()) {
+        lock.unlock();
+        if (monotonic_now() >= next_store_ns_) {
+          store_position();
+        }
+        continue;
+      }
     }
-    const Result<bool> drained = drain_some(reader);
+    const Result<void> drained = drain_some(reader);
     if (drained) {
       failures = 0;
       continue;
@@ -188,51 +355,180 @@ void Spill::run() {
                           config_.directory, drained.error().message());
     }
     reader.seek(position_);
-    std::unique_lock lock(wake_mutex_);
+    std::unique_lock lock(mutex_);
     wake_.wait_for(lock, pause.wait(failures), [this] { return stop_.load(); });
   }
 }
 
-Result<bool> Spill::drain_some(spool::LogReader& reader) {
-  NARU_TRY(const spool::ReadBatch batch, reader.read(kReadBytes));
-  std::vector<SpilledRequest> requests;
-  for (const spool::EntryView& entry : batch.entries) {
-    NARU_TRY(const SpilledRequest request, parse_spill_entry(entry.payload));
-    requests.push_back(request);
+Result<void> Spill::drain_some(spool::LogReader& reader) {
+  NARU_TRY(Batch batch, next_batch(reader));
+  std::vector<Draining*> unsent;
+  for (Draining& entry : batch.entries) {
+    if (!entry.outcome) {
+      unsent.push_back(&entry);
+    }
   }
-  if (!requests.empty()) {
-    oldest_ms_ = requests.front().received_ms;
-    NARU_TRY_VOID(deliver_(requests, stop_));
+  Result<void> delivered;
+  if (!unsent.empty()) {
+    oldest_ms_ = unsent.front()->request.received_ms;
+    delivered = deliver_(unsent, stop_);
   }
-  count_damage(batch.damage);
-  NARU_TRY_VOID(store_position(batch.next_offset));
-  position_ = batch.next_offset;
-  for (const SpilledRequest& request : requests) {
-    left_(request.signal, request.records, true);
+  // The position moves only over what is finished; what is finished behind it is remembered.
+  std::size_t done = 0;
+  while (done < batch.entries.size() && batch.entries[done].outcome) {
+    pass(batch.entries[done], batch.offsets[done]);
+    ++done;
   }
-  if (requests_.fetch_sub(requests.size(), std::memory_order_acq_rel) == requests.size()) {
-    oldest_ms_ = 0;
+  for (std::size_t i = done; i < batch.entries.size(); ++i) {
+    if (batch.entries[i].outcome) {
+      finished_elsewhere(batch.offsets[i], *batch.entries[i].outcome, batch.entries[i].keys);
+    }
   }
+  if (done < batch.entries.size()) {
+    move_to(batch.offsets[done]);
+  } else {
+    NARU_TRY_VOID(pass_rest(batch));
+    move_to(batch.next);
+    if (batch.next < batch.read.next_offset) {
+      reader.seek(batch.next);
+    }
+  }
+  store_position();
+  // Also when the position could not be stored: a full disk gets its space back this way, and what is deleted
+  // needs no position.
   NARU_TRY_VOID(log_->log().trim_before(position_));
-  return true;
+  if (done < batch.entries.size() && delivered) {
+    return fail(ErrorCode::kInternal, "a request came back from the bus without an outcome");
+  }
+  return delivered;
 }
 
-// Damaged entries cannot be delivered; how many they were is known, what they held is not.
-void Spill::count_damage(const std::vector<spool::Damage>& damage) {
-  for (const spool::Damage& entry : damage) {
+Result<Spill::Batch> Spill::next_batch(spool::LogReader& reader) {
+  Batch batch;
+  NARU_TRY(batch.read, reader.read(config_.drain_bytes));
+  const std::scoped_lock lock(mutex_);
+  batch.next = std::min(batch.read.next_offset, settled_end_);
+  while (!refused_.empty() && refused_.front().second <= position_) {
+    refused_.pop_front();
+  }
+  const auto refused = [this](std::uint64_t offset) {
+    return std::ranges::any_of(refused_,
+                               [&](const Range& r) { return offset >= r.first && offset < r.second; });
+  };
+  for (const spool::EntryView& entry : batch.read.entries) {
+    if (entry.offset >= batch.next) {
+      break;
+    }
+    if (const auto flag = under_way_.find(entry.offset); flag != under_way_.end() && *flag->second) {
+      batch.next = entry.offset;
+      break;
+    }
+    if (refused(entry.offset)) {
+      continue;
+    }
+    const auto parsed = parse_spill_entry(entry.payload);
+    if (!parsed && parsed.error().code() == ErrorCode::kUnsupported) {
+      return fail(parsed.error());
+    }
+    if (!parsed) {
+      ++batch.unreadable;
+      telemetry::log_error(kComponent, "entry {} of {} is lost: {}", entry.offset, config_.directory,
+                           parsed.error().message());
+      continue;
+    }
+    Draining draining;
+    draining.request = *parsed;
+    if (const auto found = finished_elsewhere_.find(entry.offset); found != finished_elsewhere_.end()) {
+      draining.outcome = found->second.first;
+      draining.keys = found->second.second;
+      repeats_spared_.add();
+    }
+    batch.entries.push_back(std::move(draining));
+    batch.offsets.push_back(entry.offset);
+  }
+  return batch;
+}
+
+void Spill::pass(const Draining& entry, std::uint64_t offset) {
+  ledger_.left_spill(entry.request.signal, entry.request.records, *entry.outcome);
+  const std::scoped_lock lock(mutex_);
+  keys_->left(offset, entry.keys);
+}
+
+// What lay between the readable entries. How many entries that were is known; what they held is found by
+// counting what is still there.
+Result<void> Spill::pass_rest(const Batch& batch) {
+  std::uint64_t entries_lost = batch.unreadable;
+  for (const spool::Damage& damage : batch.read.damage) {
+    if (damage.entries_lost > 0 && damage.first_offset >= batch.next) {
+      continue;  // is met again
+    }
     telemetry::log_error(kComponent, "{} damaged bytes in segment {} of {} at {} ({}): {} requests are lost",
-                         entry.bytes, entry.segment, config_.directory, entry.position,
-                         spool::to_string(entry.kind), entry.entries_lost);
-    if (entry.entries_lost > 0) {
-      left_(otlp::Signal::kLogs, entry.entries_lost, false);
+                         damage.bytes, damage.segment, config_.directory, damage.position,
+                         spool::to_string(damage.kind), damage.entries_lost);
+    entries_lost += damage.entries_lost;
+  }
+  if (entries_lost == 0) {
+    return {};
+  }
+  std::uint64_t end = 0;
+  std::array<std::uint64_t, otlp::kSignals.size()> counted{};
+  {
+    const std::scoped_lock lock(mutex_);
+    end = settled_end_;
+    counted = ledger_.in_spill();
+  }
+  NARU_TRY(const auto readable, count_records(batch.next, end));
+  std::uint64_t records_lost = 0;
+  for (const otlp::Signal signal : otlp::kSignals) {
+    const auto i = static_cast<std::size_t>(signal);
+    if (counted[i] > readable[i]) {
+      const std::uint64_t lost = counted[i] - readable[i];
+      ledger_.left_spill(signal, lost, {.delivered = 0, .deadlettered = 0, .lost = lost});
+      records_lost += lost;
+    }
+  }
+  // Damaged before this process counted them: each held a record at least.
+  if (records_lost < entries_lost) {
+    const std::uint64_t lost = entries_lost - records_lost;
+    ledger_.settled(otlp::Signal::kLogs, lost, {.delivered = 0, .deadlettered = 0, .lost = lost});
+  }
+  return {};
+}
+
+void Spill::move_to(std::uint64_t position) {
+  const std::scoped_lock lock(mutex_);
+  position_ = position;
+  finished_elsewhere_.erase(finished_elsewhere_.begin(), finished_elsewhere_.lower_bound(position));
+  under_way_.erase(under_way_.begin(), under_way_.lower_bound(position));
+  keys_->move_to(position);
+  if (position_ == settled_end_) {
+    oldest_ms_ = 0;
+    if (pending_ == 0) {
+      keys_->clear();
     }
   }
 }
 
-Result<void> Spill::store_position(std::uint64_t offset) {
-  return spool::replace_file(
-      files_, config_.directory, std::string(kPositionFile),
-      fmt::format("{} {} {}\n", kPositionMagic, to_hex(log_id_view(log_->log().log_id())), offset));
+// A position that cannot be stored is stored later; until then a crash sends again what it does not cover.
+void Spill::store_position() {
+  next_store_ns_ = monotonic_now() + kStorePauseNs;
+  const SpillPosition now{position_, ledger_.finished()};
+  if (now.offset == stored_.offset && now.finished == stored_.finished) {
+    return;
+  }
+  const auto stored = spool::replace_file(files_, config_.directory, std::string(kPositionFile),
+                                          encode_spill_position(log_->log().log_id(), now));
+  if (stored) {
+    stored_ = now;
+    position_failing_ = false;
+    return;
+  }
+  position_failures_.add();
+  if (!std::exchange(position_failing_, true)) {
+    telemetry::log_warn(kComponent, "the position of the spill cannot be stored, it goes on trying: {}",
+                        explained(stored.error()).message());
+  }
 }
 
 }  // namespace naru::collector

@@ -41,6 +41,9 @@ struct OutRecord {
   bool tombstone = false;  // null value: deletes the key of a compacted topic
   std::vector<Header> headers;
   UnixMillis timestamp_ms = 0;  // receive time, set at admission
+  // Where the record is put back before its answer when the bus took it and then refused it for its own fault
+  // (kInvalidArgument, kTooLarge); nullptr: its bytes are dropped. Must live until the answer.
+  OutRecord* returned = nullptr;
 };
 
 struct Position {
@@ -49,12 +52,14 @@ struct Position {
 };
 
 // Called exactly once per accepted record, on a thread of the bus; must not block.
-// Success: durable (Kafka acks=all; local: fsynced). Error: not known to be durable, the caller still owns
-// the outcome (it kept what it needs to send again).
+// Success: durable (Kafka acks=all; local: fsynced). kInvalidArgument, kTooLarge: the record's own fault, it
+// will never be taken (see OutRecord::returned). Any other error: not known to be durable, the caller still
+// owns the outcome (it kept what it needs to send again).
 using DeliveryCallback = std::move_only_function<void(Result<Position>)>;
 
 class Producer {
  public:
+  // Answers what is left; no callback comes afterwards.
   virtual ~Producer() = default;
   // Takes the record and answers through `done`. On error (kOverloaded: the queue bound is reached;
   // kTooLarge; kNotFound: unknown topic) `record` is left as it was and `done` is not called. Thread-safe.

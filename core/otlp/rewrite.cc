@@ -656,6 +656,9 @@ class Regrouper {
       const std::int32_t partition = partition_of_key(as_bytes(key), options_.partitions);
       one_partition = one_partition && (groups.empty() || groups.front().partition == partition);
       groups.push_back({fields.raw(), fields.in().bytes(), partition, key});
+      if (options_.want_keys) {
+        result_.keys.push_back(key);
+      }
     }
     if (!fields.ok() || groups.empty()) {
       return fail(malformed(options_.signal));
@@ -729,6 +732,9 @@ class Regrouper {
   // Shortens or divides the units that are over the limit by themselves.
   Result<void> shrink(const std::vector<GroupHead>& groups, const std::vector<ScopeHead>& scopes,
                       std::vector<Unit>& units) {
+    if (!options_.shorten) {
+      return {};
+    }
     std::vector<Unit> out;
     out.reserve(units.size());
     for (const Unit& unit : units) {

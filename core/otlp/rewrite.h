@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/hash.h"
 #include "core/base/result.h"
 #include "core/otlp/otlp.h"
 
@@ -39,6 +40,9 @@ struct RegroupOptions {
   Signal signal = Signal::kLogs;
   std::int32_t partitions = 1;            // of the topic; at least 1
   std::size_t value_bytes_max = 900'000;  // contracts.md 3
+  // A record that is alone over the limit is shortened; false: it goes as it is, in a value of its own.
+  bool shorten = true;
+  bool want_keys = false;  // fill Regrouped::keys
 };
 
 // One Kafka record.
@@ -53,6 +57,7 @@ struct Regrouped {
   std::vector<PartitionValue> values;  // of one partition in the order of the request
   std::uint64_t cut_records = 0;       // shortened to fit, marked naru.truncated_bytes
   std::uint64_t cut_bytes = 0;
+  std::vector<Hash128> keys;  // of all resources, if asked for; spans have none
 };
 
 // Set on a record that was over the size of a value: how many bytes it lost.

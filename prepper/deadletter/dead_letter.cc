@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/bus/dead_letter.h"
 #include "core/otlp/build.h"
 #include "core/otlp/wire.h"
 
@@ -171,21 +172,19 @@ bus::OutRecord make_dead_letter(const DeadLetterContext& context, const SourceMe
   }
   out.timestamp_ms = message.record.timestamp_ms;
   const UnixNanos first = cause.first_failed_at != 0 ? cause.first_failed_at : now;
-  const auto header = [&](std::string_view name, std::string value) {
-    out.headers.push_back({"naru.dl." + std::string(name), std::move(value)});
-  };
-  header("kind", std::string(otlp::to_string(message.signal)));
-  header("type", cause.type);
-  header("reason", cause.reason);
-  header("status", std::to_string(cause.status));
-  header("index", cause.index);
-  header("attempts", std::to_string(cause.attempts));
-  header("source",
-         fmt::format("{}/{}/{}", message.record.topic, message.record.partition, message.record.offset));
-  header("config_hash", context.config_hash);
-  header("first_failed_at", format_rfc3339(first));
-  header("failed_at", format_rfc3339(now));
-  header("pipeline", context.pipeline);
+  out.headers =
+      bus::dead_letter_headers({.kind = std::string(otlp::to_string(message.signal)),
+                                .type = cause.type,
+                                .reason = cause.reason,
+                                .status = cause.status,
+                                .index = cause.index,
+                                .attempts = cause.attempts,
+                                .source = fmt::format("{}/{}/{}", message.record.topic,
+                                                      message.record.partition, message.record.offset),
+                                .config_hash = context.config_hash,
+                                .first_failed_at = first,
+                                .failed_at = now,
+                                .pipeline = context.pipeline});
   return out;
 }
 

@@ -17,6 +17,12 @@ std::unexpected<Error> unknown_topic(const std::string& topic) {
 LocalProducer::LocalProducer(std::shared_ptr<Core> core)
     : core_(std::move(core)), outstanding_(std::make_shared<Outstanding>()) {}
 
+// The disk answers everything, so this ends.
+LocalProducer::~LocalProducer() {
+  std::unique_lock lock(outstanding_->mutex);
+  outstanding_->answered.wait(lock, [&] { return outstanding_->open[0] == 0 && outstanding_->open[1] == 0; });
+}
+
 void LocalProducer::Outstanding::finish(std::size_t generation) {
   const std::lock_guard lock(mutex);
   if (--open[generation] == 0) {

@@ -13,6 +13,7 @@ namespace naru::bus::local {
 class LocalProducer final : public Producer {
  public:
   explicit LocalProducer(std::shared_ptr<Core> core);
+  ~LocalProducer() override;
 
   Result<void> send(OutRecord& record, DeliveryCallback done) override;
   Result<void> flush(std::chrono::milliseconds deadline) override;

@@ -4,12 +4,14 @@
 
 #include <condition_variable>
 #include <filesystem>
+#include <map>
 #include <mutex>
 
 #include "core/otlp/build.h"
 #include "core/otlp/json.h"
 #include "core/otlp/rewrite.h"
 #include "tests/unit/collector/fake_bus.h"
+#include "tests/unit/core/spool/memory_file_system.h"
 
 namespace naru::collector {
 namespace {
@@ -59,9 +61,9 @@ using HttpAnswer = std::shared_ptr<Answer<net::HttpResponse>>;
 const net::Peer kAgentPeer{"127.0.0.1:9", true, false, {}};
 const net::Peer kClientPeer{"10.0.0.7:9", false, false, {}};
 
-std::string log_request(std::string_view body, std::size_t records = 1) {
+std::string log_request(std::string_view body, std::size_t records = 1, std::string_view service = "web") {
   std::string resource;
-  otlp::append_string_attribute(resource, otlp::kResourceAttributes, "service.name", "web");
+  otlp::append_string_attribute(resource, otlp::kResourceAttributes, "service.name", service);
   otlp::LogsBuilder builder;
   builder.begin_resource(resource);
   builder.begin_scope({1, 2, 3}, 5);
@@ -97,7 +99,9 @@ class CollectorTest : public testing::Test {
     config_.spill.retry_max = milliseconds(50);
   }
   void start() {
-    collector_ = std::make_unique<Collector>(config_, bus_, registry_, health_);
+    collector_ = config_.spill.directory.starts_with(dir_.path())
+                     ? std::make_unique<Collector>(config_, bus_, registry_, health_)
+                     : std::make_unique<Collector>(config_, bus_, registry_, health_, files_);
     const auto started = collector_->start();
     ASSERT_TRUE(started.has_value()) << started.error().message();
   }
@@ -121,14 +125,16 @@ class CollectorTest : public testing::Test {
   std::uint64_t count(const char* what, const char* signal = "logs") {
     telemetry::StageLedger ledger(registry_, "collector", signal, "default");
     const std::string_view name = what;
-    return name == "accepted"    ? ledger.accepted.value()
-           : name == "delivered" ? ledger.delivered.value()
-           : name == "created"   ? ledger.created.value()
-           : name == "lost"      ? ledger.lost.value()
-                                 : static_cast<std::uint64_t>(ledger.in_flight.value());
+    return name == "accepted"       ? ledger.accepted.value()
+           : name == "delivered"    ? ledger.delivered.value()
+           : name == "created"      ? ledger.created.value()
+           : name == "lost"         ? ledger.lost.value()
+           : name == "deadlettered" ? ledger.deadlettered.value()
+                                    : static_cast<std::uint64_t>(ledger.in_flight.value());
   }
   void expect_balanced() {
-    EXPECT_EQ(count("accepted") + count("created"), count("delivered") + count("lost") + count("in_flight"));
+    EXPECT_EQ(count("accepted") + count("created"),
+              count("delivered") + count("deadlettered") + count("lost") + count("in_flight"));
   }
   void wait_until_drained() {
     for (int i = 0; i < 3'000 && collector_->progress().spilled_requests > 0; ++i) {
@@ -138,6 +144,7 @@ class CollectorTest : public testing::Test {
   }
 
   TempDir dir_;
+  spool::MemoryFileSystem files_;
   CollectorConfig config_;
   FakeBus bus_;
   telemetry::Registry registry_;
@@ -382,13 +389,48 @@ TEST_F(CollectorTest, SpillsAClientsRequestThatTheBusDoesNotAnswer) {
   const HttpAnswer agent = post(kAgentPeer, log_request("agent"));
   EXPECT_EQ(client->get().status, 200);
   EXPECT_FALSE(agent->given());
-  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  EXPECT_EQ(count("in_flight"), 1U);
+  EXPECT_EQ(bus_.held(), 2U) << "what the bus may still take is not sent again";
   bus_.acknowledge_held();
   EXPECT_EQ(agent->get().status, 200);
   wait_until_drained();
+  EXPECT_EQ(bodies_of(bus_.stored()), (std::vector<std::string>{"client", "agent"}));
+  EXPECT_EQ(count("accepted"), 2U);
+  EXPECT_EQ(count("delivered"), 2U);
+  expect_balanced();
+}
+
+TEST_F(CollectorTest, DrainsASpilledRequestThatTheBusFailedLater) {
+  config_.spill.after = milliseconds(1);
+  start_with_spill();
+  bus_.set_mode(FakeBus::Mode::kHold);
+  EXPECT_EQ(post(kClientPeer, log_request("x"))->get().status, 200);
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  bus_.fail_held(ErrorCode::kTimeout);
+  wait_until_drained();
+  EXPECT_EQ(bodies_of(bus_.stored()), std::vector<std::string>{"x"});
+  EXPECT_EQ(count("accepted"), 1U);
+  EXPECT_EQ(count("delivered"), 1U);
+}
+
+TEST_F(CollectorTest, OnlyTheKeysOfTheSpillQueueBehindIt) {
+  start_with_spill();
+  bus_.set_refusal(ErrorCode::kOverloaded);  // the bus is there
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  EXPECT_EQ(post(kClientPeer, log_request("spilled", 1, "a"))->get().status, 200);
+  bus_.set_mode(FakeBus::Mode::kHold);
+  while (bus_.held() == 0) {  // the spill drains it, and the bus does not answer
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(post(kClientPeer, log_request("behind", 1, "a"))->get().status, 200);
+  const HttpAnswer other = post(kClientPeer, log_request("other", 1, "b"));
+  EXPECT_EQ(bus_.held(), 2U);
+  EXPECT_FALSE(other->given()) << "another key waits for the bus only";
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
   bus_.acknowledge_held();
-  // Twice with one identity: the index makes that one.
-  EXPECT_EQ(bodies_of(bus_.stored()).size(), 3U);
+  EXPECT_EQ(other->get().status, 200);
+  wait_until_drained();
+  EXPECT_EQ(bodies_of(bus_.stored()), (std::vector<std::string>{"spilled", "other", "behind"}));
   expect_balanced();
 }
 
@@ -424,6 +466,183 @@ TEST_F(CollectorTest, SyslogKeepsTheIdentityOfItsListenerAndMaySpill) {
   const auto stored = bus_.stored();
   ASSERT_EQ(stored.size(), 1U);
   EXPECT_EQ(stored[0].value, log_request("from syslog"));
+}
+
+// --- what the bus refuses for its own fault
+
+std::map<std::string, std::string> headers_of(const bus::OutRecord& record) {
+  std::map<std::string, std::string> out;
+  for (const bus::Header& header : record.headers) {
+    out[header.key] = header.value;
+  }
+  return out;
+}
+
+FakeBus::Judge limit(std::size_t bytes, std::size_t letter_bytes = 1 << 20) {
+  return [=](const bus::OutRecord& record) -> Result<void> {
+    const std::size_t most = record.topic == "naru.deadletter" ? letter_bytes : bytes;
+    return record.value.size() <= most ? Result<void>{}
+                                       : fail(ErrorCode::kTooLarge, "over the topic's limit");
+  };
+}
+
+TEST_F(CollectorTest, HalvesWhatTheBusRefusesAsTooLarge) {
+  for (const bool at_once : {true, false}) {
+    SCOPED_TRACE(at_once);
+    bus_.set_judge(limit(3'000), at_once);
+    start();
+    EXPECT_EQ(post(kAgentPeer, log_request(std::string(800, 'x'), 20))->get().status, 200);
+    std::size_t stored = 0;
+    for (const bus::OutRecord& value : bus_.stored()) {
+      EXPECT_EQ(value.topic, "otlp_logs");
+      EXPECT_LE(value.value.size(), 3'000U);
+      EXPECT_EQ(value.key.size(), 16U);
+      stored += bodies_of({value}).size();
+    }
+    EXPECT_EQ(stored, at_once ? 20U : 40U);
+    EXPECT_EQ(count("delivered"), at_once ? 20U : 40U);
+    expect_balanced();
+    collector_.reset();
+  }
+}
+
+TEST_F(CollectorTest, OneRecordThatTheBusNeverTakesBecomesADeadLetterAndTheOthersPass) {
+  bus_.set_judge(
+      [](const bus::OutRecord& record) -> Result<void> {
+        const bool poison = record.topic == "otlp_logs" && record.value.find("poison") != std::string::npos;
+        return poison ? fail(ErrorCode::kTooLarge, "over the topic's limit") : Result<void>{};
+      },
+      false);
+  start();
+  std::string request = log_request("before") + log_request("poison") + log_request("after");
+  EXPECT_EQ(post(kAgentPeer, request)->get().status, 200);
+  const auto stored = bus_.stored();
+  std::vector<bus::OutRecord> letters, values;
+  for (const auto& record : stored) {
+    (record.topic == "naru.deadletter" ? letters : values).push_back(record);
+  }
+  EXPECT_EQ(bodies_of(values), (std::vector<std::string>{"before", "after"}));
+  ASSERT_EQ(letters.size(), 1U);
+  EXPECT_EQ(bodies_of(letters), std::vector<std::string>{"poison"});
+  EXPECT_EQ(letters[0].key.size(), 22U);
+  EXPECT_EQ(letters[0].timestamp_ms, values[0].timestamp_ms);
+  auto headers = headers_of(letters[0]);
+  EXPECT_EQ(headers["naru.dl.kind"], "logs");
+  EXPECT_EQ(headers["naru.dl.type"], "value_too_large");
+  EXPECT_EQ(headers["naru.dl.reason"], "over the topic's limit");
+  EXPECT_EQ(headers["naru.dl.status"], "413");
+  EXPECT_TRUE(headers["naru.dl.source"].starts_with("otlp_logs/"));
+  EXPECT_EQ(headers.size(), 11U);
+  EXPECT_EQ(count("accepted"), 3U);
+  EXPECT_EQ(count("delivered"), 2U);
+  EXPECT_EQ(count("deadlettered"), 1U);
+  expect_balanced();
+}
+
+TEST_F(CollectorTest, AFailingDeadLetterIsAFailureOfTheRequest) {
+  bus_.set_judge(limit(10), false);
+  bus_.set_mode(FakeBus::Mode::kHold);
+  start();
+  const HttpAnswer answer = post(kAgentPeer, log_request("x", 2));
+  ASSERT_EQ(bus_.held(), 2U);  // one letter for each record
+  bus_.answer_oldest({});
+  EXPECT_FALSE(answer->given());
+  bus_.answer_oldest(fail(ErrorCode::kTimeout, "lost the broker"));
+  EXPECT_EQ(answer->get().status, 503);
+  EXPECT_EQ(count("accepted"), 0U);
+  EXPECT_EQ(count("deadlettered"), 0U);
+}
+
+TEST_F(CollectorTest, CountsAsLostWhatNotEvenADeadLetterCanHold) {
+  bus_.set_judge(limit(10, 10), true);
+  start();
+  EXPECT_EQ(post(kAgentPeer, log_request("x", 3))->get().status, 200);
+  EXPECT_EQ(count("lost"), 3U);
+  expect_balanced();
+}
+
+TEST_F(CollectorTest, APoisonEntryDoesNotHoldTheSpill) {
+  start_with_spill();
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  for (const char* body : {"before", "poison", "after"}) {
+    EXPECT_EQ(post(kClientPeer, log_request(body))->get().status, 200);
+  }
+  bus_.set_judge(
+      [](const bus::OutRecord& record) -> Result<void> {
+        const bool poison = record.topic == "otlp_logs" && record.value.find("poison") != std::string::npos;
+        return poison ? fail(ErrorCode::kInvalidArgument, "the broker says no") : Result<void>{};
+      },
+      false);
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  wait_until_drained();
+  EXPECT_EQ(bus_.stored().size(), 3U);
+  EXPECT_EQ(count("delivered"), 2U);
+  EXPECT_EQ(count("deadlettered"), 1U);
+  expect_balanced();
+}
+
+// --- a disk that does not take what it is given
+
+TEST_F(CollectorTest, AFullDiskIsToldToTheClientAndPasses) {
+  files_.set_space(4'096);
+  config_.spill.directory = "/spill";
+  start();
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  const net::HttpResponse full = post(kClientPeer, log_request(std::string(8'000, 'x')))->get();
+  EXPECT_EQ(full.status, 503);
+  EXPECT_TRUE(full.headers.has("Retry-After"));
+  EXPECT_NE(full.body.find("the disk of the spill in /spill is full"), std::string::npos) << full.body;
+  EXPECT_EQ(count("accepted"), 0U);
+  files_.set_space(1 << 20);
+  while (post(kClientPeer, log_request("fits", 1))->get().status != 200) {
+    std::this_thread::yield();  // the log probes the disk again after a moment
+  }
+  EXPECT_EQ(count("accepted"), 1U);
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  wait_until_drained();
+  EXPECT_EQ(bodies_of(bus_.stored()), std::vector<std::string>{"fits"});
+  expect_balanced();
+}
+
+TEST_F(CollectorTest, DrainsAlthoughTheDiskIsTooFullForThePosition) {
+  config_.spill.directory = "/spill";
+  start();
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(post(kClientPeer, log_request(std::to_string(i)))->get().status, 200);
+  }
+  files_.set_space(0);
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  wait_until_drained();
+  EXPECT_EQ(bus_.stored().size(), 20U) << "each once";
+  expect_balanced();
+}
+
+// --- the counts and a kill
+
+TEST_F(CollectorTest, TheCountsGoOnAfterAKill) {
+  config_.spill.directory = "/spill";
+  start();
+  EXPECT_EQ(post(kClientPeer, log_request("direct", 2))->get().status, 200);
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  EXPECT_EQ(post(kClientPeer, log_request("first", 3))->get().status, 200);
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  wait_until_drained();
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  EXPECT_EQ(post(kClientPeer, log_request("left", 5))->get().status, 200);
+  EXPECT_EQ(count("accepted"), 10U);
+  // The kill: from here on nothing of this process reaches the disk.
+  files_.die_at(files_.calls() + 1);
+  collector_.reset();
+  files_.power_cut();
+  telemetry::Registry registry;
+  telemetry::Health health(registry);
+  Collector second(config_, bus_, registry, health, files_);
+  ASSERT_TRUE(second.start().has_value());
+  const telemetry::StageLedger ledger(registry, "collector", "logs", "default");
+  EXPECT_EQ(ledger.accepted.value(), 10U);
+  EXPECT_EQ(ledger.delivered.value(), 5U);
+  EXPECT_EQ(ledger.in_flight.value(), 5.0);
 }
 
 // --- gRPC

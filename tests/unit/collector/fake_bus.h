@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <vector>
 
@@ -28,6 +29,14 @@ class FakeBus final : public bus::Bus {
   void set_partitions(std::int32_t count) {
     const std::scoped_lock lock(mutex_);
     partitions_ = count;
+  }
+  // Decides about each record before the mode does: an error is the record's own fault, and final. `at_once`:
+  // from send(); else in its answer.
+  using Judge = std::function<Result<void>(const bus::OutRecord&)>;
+  void set_judge(Judge judge, bool at_once) {
+    const std::scoped_lock lock(mutex_);
+    judge_ = std::move(judge);
+    judge_at_once_ = at_once;
   }
   // Acknowledged records, in order.
   std::vector<bus::OutRecord> stored() {
@@ -69,6 +78,20 @@ class FakeBus final : public bus::Bus {
     ~FakeProducer() override { bus_.fail_held(ErrorCode::kCancelled); }
     Result<void> send(bus::OutRecord& record, bus::DeliveryCallback done) override {
       std::unique_lock lock(bus_.mutex_);
+      if (bus_.judge_) {
+        if (const Result<void> verdict = bus_.judge_(record); !verdict) {
+          if (bus_.judge_at_once_) {
+            return verdict;
+          }
+          lock.unlock();
+          if (record.returned != nullptr) {
+            bus::OutRecord* const back = record.returned;
+            *back = std::move(record);
+          }
+          done(fail(verdict.error()));
+          return {};
+        }
+      }
       switch (bus_.mode_) {
         case Mode::kRefuse: return fail(bus_.refusal_, "refused");
         case Mode::kHold: bus_.held_.push_back({std::move(record), std::move(done)}); return {};
@@ -117,6 +140,8 @@ class FakeBus final : public bus::Bus {
 
   std::mutex mutex_;
   Mode mode_ = Mode::kAcknowledge;
+  Judge judge_;
+  bool judge_at_once_ = false;
   ErrorCode refusal_ = ErrorCode::kUnavailable;
   std::int32_t partitions_ = 4;
   std::vector<bus::OutRecord> stored_;
