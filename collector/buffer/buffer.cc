@@ -636,6 +636,7 @@ Result<void> Buffer::deliver_spilled(std::span<Draining*> requests, const std::a
     std::condition_variable changed;
     std::vector<std::optional<Result<Outcome>>> answers;
     std::size_t waiting = 0;
+    bool failed = false;
   };
   const auto round = std::make_shared<Round>();
   round->answers.resize(requests.size());
@@ -663,19 +664,23 @@ Result<void> Buffer::deliver_spilled(std::span<Draining*> requests, const std::a
     forget_one_for_test(values->values);
     {
       const std::scoped_lock lock(round->mutex);
+      if (round->failed) {
+        break;  // what comes behind must not overtake it
+      }
       ++round->waiting;
     }
     const auto sending = std::make_shared<Sending>(request.signal);
     sending->done = [round, i](Result<Outcome> outcome) {
       {
         const std::scoped_lock lock(round->mutex);
+        round->failed = round->failed || !outcome;
         round->answers[i] = std::move(outcome);
         --round->waiting;
       }
       round->changed.notify_all();
     };
     if (!send_all(sending, std::move(values->values))) {
-      break;  // what comes behind must not overtake it
+      break;  // likewise
     }
   }
   std::unique_lock lock(round->mutex);

@@ -1,6 +1,7 @@
 // A bus in memory whose answers the test gives.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -52,7 +53,23 @@ class FakeBus final : public bus::Bus {
   // Answers the oldest only.
   void answer_oldest(Result<void> outcome) {
     std::unique_lock lock(mutex_);
-    answer_one(lock, outcome);
+    answer_one(lock, outcome, outcome.has_value());
+  }
+
+  // Answers at most `count` held records of one partition, oldest first. `stored`: the bus keeps them,
+  // whatever it says.
+  void answer_partition(std::int32_t partition, std::size_t count, Result<void> outcome, bool stored) {
+    std::unique_lock lock(mutex_);
+    for (auto held = held_.begin(); held != held_.end() && count > 0;) {
+      if (held->record.partition != partition) {
+        ++held;
+        continue;
+      }
+      std::rotate(held_.begin(), held, std::next(held));
+      answer_one(lock, outcome, stored);
+      held = held_.begin();
+      --count;
+    }
   }
 
   Result<std::unique_ptr<bus::Producer>> producer() override { return std::make_unique<FakeProducer>(*this); }
@@ -116,10 +133,10 @@ class FakeBus final : public bus::Bus {
     FakeBus& bus_;
   };
 
-  void answer_one(std::unique_lock<std::mutex>& lock, const Result<void>& outcome) {
+  void answer_one(std::unique_lock<std::mutex>& lock, const Result<void>& outcome, bool stored) {
     Held held = std::move(held_.front());
     held_.pop_front();
-    if (outcome) {
+    if (stored) {
       stored_.push_back(std::move(held.record));
     }
     lock.unlock();
@@ -134,7 +151,7 @@ class FakeBus final : public bus::Bus {
   void answer_held(const Result<void>& outcome) {
     std::unique_lock lock(mutex_);
     while (!held_.empty()) {
-      answer_one(lock, outcome);
+      answer_one(lock, outcome, outcome.has_value());
     }
   }
 
