@@ -10,6 +10,7 @@ namespace naru::bus::kafka {
 namespace {
 
 constexpr int kPollMs = 100;
+constexpr int kPollOfTwoMs = 5;  // while both clients have records
 constexpr std::uint64_t kPartitionsFreshNs = 60 * kNanosPerSecond;
 // A cause that stays (a right that is missing) must not make a loop of new clients.
 constexpr std::uint64_t kRebuildPauseNs = kNanosPerSecond;
@@ -34,6 +35,12 @@ MessageHeaders to_headers(const std::vector<Header>& headers) {
   return out;
 }
 
+// One record of the batch is at fault, or all of them together are.
+bool is_refusal(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
+         code == RD_KAFKA_RESP_ERR_INVALID_RECORD;
+}
+
 }  // namespace
 
 struct KafkaProducer::Pending {
@@ -42,6 +49,7 @@ struct KafkaProducer::Pending {
   DeliveryCallback done;
   std::size_t bytes = 0;
   std::uint64_t sequence = 0;
+  bool alone = false;  // in a batch of its own
   Pending* older = nullptr;
   Pending* newer = nullptr;
 };
@@ -50,7 +58,7 @@ KafkaProducer::KafkaProducer(const KafkaBusConfig& config) : config_(config) {}
 
 Result<std::unique_ptr<Producer>> KafkaProducer::create(const KafkaBusConfig& config) {
   std::unique_ptr<KafkaProducer> producer(new KafkaProducer(config));
-  NARU_TRY(producer->client_, producer->make_client());
+  NARU_TRY(producer->client_, producer->make_client(Batching::kMany));
   if (config.metrics != nullptr) {
     producer->bytes_gauge_ = config.metrics->sampled_gauge(
         "naru_kafka_producer_bytes", "Bytes of records handed to Kafka and not yet acknowledged.", {},
@@ -60,7 +68,7 @@ Result<std::unique_ptr<Producer>> KafkaProducer::create(const KafkaBusConfig& co
   return producer;
 }
 
-Result<Client> KafkaProducer::make_client() {
+Result<Client> KafkaProducer::make_client(Batching batching) {
   ConfBuilder conf(config_);
   conf.set("enable.idempotence", "true");
   conf.set("acks", "all");
@@ -75,6 +83,9 @@ Result<Client> KafkaProducer::make_client() {
   if (!config_.properties.contains("linger.ms") && !config_.properties.contains("queue.buffering.max.ms")) {
     conf.set("linger.ms", "5");
   }
+  if (batching == Batching::kAlone) {
+    conf.set("batch.num.messages", "1");
+  }
   rd_kafka_conf_set_dr_msg_cb(conf.raw(), &KafkaProducer::on_delivery);
   rd_kafka_conf_set_error_cb(conf.raw(), &KafkaProducer::on_error);
   return conf.make(RD_KAFKA_PRODUCER, this);
@@ -87,6 +98,7 @@ KafkaProducer::~KafkaProducer() {
     thread_.join();
   }
   drain(std::move(client_));
+  drain(std::move(alone_));
 }
 
 Result<void> KafkaProducer::send(OutRecord& record, DeliveryCallback done) {
@@ -103,7 +115,29 @@ Result<void> KafkaProducer::send(OutRecord& record, DeliveryCallback done) {
   pending->bytes = bytes;
   pending->record = std::move(record);
   pending->done = std::move(done);
-  const OutRecord& owned = pending->record;
+  add(pending.get());  // before it is handed over: its answer may come first
+  KafkaError error;
+  {
+    const std::shared_lock lock(client_mutex_);
+    if (client_ == nullptr || fatal_) {
+      error.reset(rd_kafka_error_new(RD_KAFKA_RESP_ERR__FATAL, "the producer is being rebuilt"));
+    } else {
+      error.reset(hand_over(client_.get(), *pending));
+    }
+  }
+  if (error == nullptr) {
+    (void)pending.release();  // comes back in on_delivery
+    return {};
+  }
+  remove(pending.get());
+  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  record = std::move(pending->record);
+  return fail(to_error(error.get(), "record for topic " + record.topic));
+}
+
+// Null: on_delivery will be called.
+rd_kafka_error_t* KafkaProducer::hand_over(rd_kafka_t* client, Pending& pending) {
+  const OutRecord& owned = pending.record;
 
   rd_kafka_vu_t fields[8];
   std::size_t count = 0;
@@ -112,7 +146,7 @@ Result<void> KafkaProducer::send(OutRecord& record, DeliveryCallback done) {
   fields[count].vtype = RD_KAFKA_VTYPE_PARTITION;
   fields[count++].u.i32 = owned.partition == kPartitionByKey ? RD_KAFKA_PARTITION_UA : owned.partition;
   fields[count].vtype = RD_KAFKA_VTYPE_OPAQUE;
-  fields[count++].u.ptr = pending.get();
+  fields[count++].u.ptr = &pending;
   fields[count].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
   fields[count++].u.i64 = owned.timestamp_ms;
   if (!owned.tombstone) {
@@ -127,26 +161,11 @@ Result<void> KafkaProducer::send(OutRecord& record, DeliveryCallback done) {
     fields[count].vtype = RD_KAFKA_VTYPE_HEADERS;
     fields[count++].u.headers = headers.get();
   }
-
-  add(pending.get());  // before it is handed over: its answer may come first
-  KafkaError error;
-  {
-    const std::shared_lock lock(client_mutex_);
-    if (client_ == nullptr || fatal_) {
-      error.reset(rd_kafka_error_new(RD_KAFKA_RESP_ERR__FATAL, "the producer is being rebuilt"));
-    } else {
-      error.reset(rd_kafka_produceva(client_.get(), fields, count));
-    }
-  }
+  rd_kafka_error_t* error = rd_kafka_produceva(client, fields, count);
   if (error == nullptr) {
     (void)headers.release();  // with the message now
-    (void)pending.release();  // comes back in on_delivery
-    return {};
   }
-  remove(pending.get());
-  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-  record = std::move(pending->record);
-  return fail(to_error(error.get(), "record for topic " + record.topic));
+  return error;
 }
 
 void KafkaProducer::add(Pending* pending) {
@@ -167,17 +186,49 @@ void KafkaProducer::remove(Pending* pending) {
 }
 
 void KafkaProducer::on_delivery(rd_kafka_t* /*client*/, const rd_kafka_message_t* message, void* /*opaque*/) {
-  const std::unique_ptr<Pending> pending(static_cast<Pending*>(message->_private));
+  std::unique_ptr<Pending> pending(static_cast<Pending*>(message->_private));
   KafkaProducer& self = *pending->producer;
+  if (is_refusal(message->err) && !pending->alone && self.send_alone(pending)) {
+    return;
+  }
   // Room is given back before the answer, so that the owner can send again from inside it.
   self.bytes_.fetch_sub(pending->bytes, std::memory_order_relaxed);
   if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     pending->done(Position{message->partition, message->offset});
   } else {
-    pending->done(fail(to_error(
-        message->err, fmt::format("record for topic {} is not known to be stored", pending->record.topic))));
+    Error error = to_error(
+        message->err, fmt::format("record for topic {} is not known to be stored", pending->record.topic));
+    if (!is_refusal(message->err) || !pending->alone) {
+      // Whatever it says, the record is not to blame.
+      if (error.code() == ErrorCode::kInvalidArgument || error.code() == ErrorCode::kTooLarge) {
+        error = Error(ErrorCode::kUnavailable, error.message());
+      }
+    } else if (OutRecord* const back = pending->record.returned; back != nullptr) {
+      *back = std::move(pending->record);
+    }
+    pending->done(fail(std::move(error)));
   }
   self.remove(pending.get());
+}
+
+// False: it was not handed over again, and is still the caller's.
+bool KafkaProducer::send_alone(std::unique_ptr<Pending>& pending) {
+  if (stop_) {
+    return false;
+  }
+  if (alone_ == nullptr) {
+    auto made = make_client(Batching::kAlone);
+    NARU_CHECK(made.has_value(), "librdkafka makes the same client twice");
+    alone_ = std::move(*made);
+  }
+  pending->alone = true;
+  const KafkaError error(hand_over(alone_.get(), *pending));
+  if (error != nullptr) {
+    pending->alone = false;
+    return false;
+  }
+  (void)pending.release();  // comes back in on_delivery
+  return true;
 }
 
 void KafkaProducer::on_error(rd_kafka_t* client, int code, const char* reason, void* opaque) {
@@ -192,7 +243,12 @@ void KafkaProducer::on_error(rd_kafka_t* client, int code, const char* reason, v
       "kafka",
       "the producer is broken ({}: {}); it is rebuilt; what was not acknowledged is reported as failed",
       rd_kafka_err2name(cause), text);
-  self->fatal_ = true;
+  // Nothing for one that is being thrown away already.
+  if (client == self->client_.get()) {
+    self->fatal_ = true;
+  } else if (client == self->alone_.get()) {
+    self->alone_fatal_ = true;
+  }
 }
 
 void KafkaProducer::serve() {
@@ -202,7 +258,14 @@ void KafkaProducer::serve() {
       const std::shared_lock lock(client_mutex_);
       client = client_;
     }
-    rd_kafka_poll(client.get(), kPollMs);
+    const bool two = alone_ != nullptr && rd_kafka_outq_len(alone_.get()) > 0;
+    rd_kafka_poll(client.get(), two ? kPollOfTwoMs : kPollMs);
+    if (alone_ != nullptr) {
+      rd_kafka_poll(alone_.get(), two ? kPollOfTwoMs : 0);
+      if (alone_fatal_.exchange(false)) {
+        drain(std::move(alone_));
+      }
+    }
     if (fatal_ && monotonic_now() >= next_rebuild_ns_) {
       client.reset();
       rebuild();
@@ -213,7 +276,7 @@ void KafkaProducer::serve() {
 }
 
 void KafkaProducer::rebuild() {
-  auto fresh = make_client();
+  auto fresh = make_client(Batching::kMany);
   // The same configuration was accepted before.
   NARU_CHECK(fresh.has_value(), "librdkafka makes the same client twice");
   Client broken = std::move(*fresh);

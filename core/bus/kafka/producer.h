@@ -14,7 +14,9 @@ namespace naru::bus::kafka {
 
 // A record stays where it is, uncopied, until librdkafka has reported on it. After a fatal error (Kafka
 // fenced this producer, or a sequence is broken) the client is thrown away and a new one made; what was not
-// acknowledged is answered with an error, so that its owner sends it again. Thread-safe.
+// acknowledged is answered with an error, so that its owner sends it again. A broker refuses whole batches
+// for one record: what it refuses is sent once more in a batch of its own, and only what is refused there is
+// reported as its own fault. Thread-safe.
 class KafkaProducer final : public Producer {
  public:
   static Result<std::unique_ptr<Producer>> create(const KafkaBusConfig& config);
@@ -35,20 +37,25 @@ class KafkaProducer final : public Producer {
   };
 
   explicit KafkaProducer(const KafkaBusConfig& config);
-  Result<Client> make_client();
+  enum class Batching : std::uint8_t { kMany, kAlone };
+  Result<Client> make_client(Batching batching);
+  static rd_kafka_error_t* hand_over(rd_kafka_t* client, Pending& pending);
   void serve();
   void rebuild();
-  void drain(Client client);
+  static void drain(Client client);
   void refresh_partitions();
   void add(Pending* pending);
   void remove(Pending* pending);
+  bool send_alone(std::unique_ptr<Pending>& pending);
   static void on_delivery(rd_kafka_t* client, const rd_kafka_message_t* message, void* opaque);
   static void on_error(rd_kafka_t* client, int code, const char* reason, void* opaque);
 
   const KafkaBusConfig config_;
   std::shared_mutex client_mutex_;  // shared while sending; exclusive while the client is replaced
-  Client client_;
+  Client client_;                   // only thread_ replaces it
   std::atomic<bool> fatal_{false};
+  Client alone_;  // of thread_; sends one record at a time; null until the first refusal
+  std::atomic<bool> alone_fatal_{false};
   std::atomic<bool> stop_{false};
   std::atomic<std::size_t> bytes_{0};
 

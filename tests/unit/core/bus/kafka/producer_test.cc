@@ -2,14 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <atomic>
 #include <future>
+#include <string>
 
 #include "tests/unit/core/bus/kafka/mock_cluster.h"
 
 namespace naru::bus::kafka {
 namespace {
 
-constexpr std::int16_t kInitProducerIdRequest = 22;  // Kafka protocol
+// Kafka protocol.
+constexpr std::int16_t kProduceRequest = 0;
+constexpr std::int16_t kInitProducerIdRequest = 22;
 
 OutRecord record_of(std::string value, std::int32_t partition = kPartitionByKey) {
   OutRecord record;
@@ -141,6 +146,108 @@ TEST(KafkaProducer, RebuildsItselfAfterAFatalErrorAndReportsWhatWasNotAcknowledg
   }
   EXPECT_TRUE(stored);
   EXPECT_EQ(registry.counter("naru_kafka_producer_rebuilds_total", "").value(), 1U);
+}
+
+// What the owner keeps until the answer is all that there is after a fatal error.
+TEST(KafkaProducer, AnswersEachUnacknowledgedRecordOnceWhenABrokenSequenceEndsTheClient) {
+  MockCluster cluster;
+  cluster.create_topic("t", 2);
+  telemetry::Registry registry;
+  KafkaBusConfig config = cluster.config();
+  config.metrics = &registry;
+  auto producer = KafkaProducer::create(config);
+  ASSERT_TRUE(producer.has_value());
+  Delivery first;
+  OutRecord record = record_of("first", 0);
+  ASSERT_TRUE((*producer)->send(record, first.callback()).has_value());
+  ASSERT_TRUE(first.answer.get().has_value());
+
+  // The cluster forgot what it had acknowledged.
+  rd_kafka_mock_push_request_errors(cluster.raw(), kProduceRequest, 1,
+                                    RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+  constexpr std::size_t kRecords = 200;
+  std::array<std::atomic<int>, kRecords> answers{}, acknowledged{};
+  std::atomic<std::size_t> failed = 0;
+  for (std::size_t i = 0; i < kRecords; ++i) {
+    OutRecord next = record_of(std::to_string(i), static_cast<std::int32_t>(i % 2));
+    const auto sent = (*producer)->send(next, [&, i](const Result<Position>& position) {
+      ++answers[i];
+      position ? ++acknowledged[i] : ++failed;
+    });
+    if (!sent) {
+      EXPECT_EQ(next.value, std::to_string(i));
+      ++answers[i];
+    }
+  }
+  ASSERT_TRUE((*producer)->flush(std::chrono::seconds(30)).has_value());
+  EXPECT_GT(failed, 0U);
+  for (std::size_t i = 0; i < kRecords; ++i) {
+    EXPECT_EQ(answers[i], 1) << i;
+    while (acknowledged[i] == 0) {
+      Delivery again;
+      OutRecord resent = record_of(std::to_string(i), static_cast<std::int32_t>(i % 2));
+      if ((*producer)->send(resent, again.callback()) && again.answer.get()) {
+        ++acknowledged[i];
+      }
+    }
+  }
+  EXPECT_EQ(registry.counter("naru_kafka_producer_rebuilds_total", "").value(), 1U);
+}
+
+TEST(KafkaProducer, ARefusedBatchDoesNotBlameEachOfItsRecords) {
+  for (const auto code : {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_RECORD}) {
+    MockCluster cluster;
+    cluster.create_topic("t", 1);
+    KafkaBusConfig config = cluster.config();
+    config.properties["linger.ms"] = "100";  // one batch
+    auto producer = KafkaProducer::create(config);
+    ASSERT_TRUE(producer.has_value());
+    rd_kafka_mock_push_request_errors(cluster.raw(), kProduceRequest, 1, code);
+    std::array<Delivery, 3> deliveries;
+    for (Delivery& delivery : deliveries) {
+      OutRecord record = record_of("x");
+      ASSERT_TRUE((*producer)->send(record, delivery.callback()).has_value());
+    }
+    for (Delivery& delivery : deliveries) {
+      const auto answer = delivery.answer.get();
+      EXPECT_TRUE(answer.has_value()) << answer.error().message();
+    }
+  }
+}
+
+TEST(KafkaProducer, GivesBackARecordThatIsRefusedByItself) {
+  MockCluster cluster;
+  cluster.create_topic("t", 1);
+  auto producer = KafkaProducer::create(cluster.config());
+  ASSERT_TRUE(producer.has_value());
+  rd_kafka_mock_push_request_errors(cluster.raw(), kProduceRequest, 2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+  OutRecord back;
+  OutRecord record = record_of("poison");
+  record.key = "k";
+  record.returned = &back;
+  Delivery refused, after;
+  ASSERT_TRUE((*producer)->send(record, refused.callback()).has_value());
+  const auto answer = refused.answer.get();
+  ASSERT_FALSE(answer.has_value());
+  EXPECT_EQ(answer.error().code(), ErrorCode::kTooLarge);
+  EXPECT_EQ(back.value, "poison");
+  EXPECT_EQ(back.key, "k");
+  OutRecord next = record_of("next");
+  ASSERT_TRUE((*producer)->send(next, after.callback()).has_value());
+  EXPECT_TRUE(after.answer.get().has_value());
+}
+
+TEST(KafkaProducer, ARefusalThatIsNotTheRecordsFaultMeansSendAgain) {
+  MockCluster cluster;
+  cluster.create_topic("t", 1);
+  auto producer = KafkaProducer::create(cluster.config());
+  ASSERT_TRUE(producer.has_value());
+  rd_kafka_mock_push_request_errors(cluster.raw(), kProduceRequest, 1, RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
+  Delivery refused;
+  OutRecord record = record_of("x");
+  ASSERT_TRUE((*producer)->send(record, refused.callback()).has_value());
+  EXPECT_EQ(refused.answer.get().error().code(), ErrorCode::kUnavailable);
 }
 
 TEST(KafkaProducer, AnswersWhatIsLeftWhenItEnds) {
