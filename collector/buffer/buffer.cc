@@ -273,7 +273,7 @@ void Buffer::submit(Submission submission, Completion done) {
     spill_or_refuse(request, Error(ErrorCode::kUnavailable, "the bus is away; send again"));
     return;
   }
-  forget_one_for_test(values->values);
+  forget_one_for_test(request->signal, values->values);
   {
     const std::scoped_lock lock(request->mutex);
     request->bus_asked = true;
@@ -283,11 +283,15 @@ void Buffer::submit(Submission submission, Completion done) {
   send_all(sending, std::move(values->values));
 }
 
-// The fault point of the ledger's test: a record that vanishes between admission and the bus.
-void Buffer::forget_one_for_test(std::vector<Value>& values) {
-  if (!values.empty() && fault_point("collector.drop_record")) {
-    values.erase(values.begin());
+// The fault point of the ledger's test: one record that vanishes between admission and the bus.
+void Buffer::forget_one_for_test(otlp::Signal signal, std::vector<Value>& values) const {
+  if (values.empty() || !fault_point("collector.drop_record")) {
+    return;
   }
+  std::vector<Value> left = cut(signal, values.front(), 1);
+  left.erase(left.begin());
+  left.insert(left.end(), std::move_iterator(values.begin() + 1), std::move_iterator(values.end()));
+  values = std::move(left);
 }
 
 Result<Buffer::Values> Buffer::to_values(otlp::Signal signal, Role role, UnixMillis received_ms,
@@ -531,7 +535,7 @@ bool Buffer::send_again(const SendingPtr& sending, Value value, const Error& ref
   }
   std::vector<Value> parts;
   if (refusal.code() == ErrorCode::kTooLarge && value.records > 1) {
-    parts = halves(sending->signal, value);
+    parts = cut(sending->signal, value, value.record.value.size() / 2);
   }
   if (parts.size() > 1) {
     halved_.add();
@@ -547,44 +551,35 @@ bool Buffer::send_again(const SendingPtr& sending, Value value, const Error& ref
   return send_all(sending, std::move(parts));
 }
 
-// Empty, or one: it cannot be cut.
-std::vector<Buffer::Value> Buffer::halves(otlp::Signal signal, const Value& value) const {
+// Into values of at most `bytes_max`, except where a single record (of a metric: with all its points) is
+// larger. The value itself when its records cannot be told apart.
+std::vector<Buffer::Value> Buffer::cut(otlp::Signal signal, const Value& value, std::size_t bytes_max) {
   otlp::RegroupOptions options;
   options.signal = signal;
-  options.value_bytes_max = value.record.value.size() / 2;
+  options.value_bytes_max = bytes_max;
   options.shorten = false;
   auto regrouped = otlp::regroup(options, value.record.value, value.records);
   std::vector<Value> out;
   if (!regrouped) {
+    out.push_back(value);
     return out;
   }
   for (otlp::PartitionValue& part : regrouped->values) {
-    Value half;
-    half.record.topic = value.record.topic;
-    half.record.partition = value.record.partition;
-    half.record.key = std::move(part.key);
-    half.record.value = std::move(part.value);
-    half.record.timestamp_ms = value.record.timestamp_ms;
-    half.records = part.records;
-    out.push_back(std::move(half));
+    Value piece;
+    piece.record.topic = value.record.topic;
+    piece.record.partition = value.record.partition;
+    piece.record.key = std::move(part.key);
+    piece.record.value = std::move(part.value);
+    piece.record.timestamp_ms = value.record.timestamp_ms;
+    piece.records = part.records;
+    out.push_back(std::move(piece));
   }
   return out;
 }
 
-// One for each record (for a metric: with all its points); one for all when they cannot be told apart.
+// One for each record.
 std::vector<Buffer::Value> Buffer::letters(otlp::Signal signal, const Value& value,
                                            const Error& refusal) const {
-  otlp::RegroupOptions options;
-  options.signal = signal;
-  options.value_bytes_max = 1;
-  options.shorten = false;
-  auto regrouped = otlp::regroup(options, value.record.value, value.records);
-  std::vector<otlp::PartitionValue> parts;
-  if (regrouped) {
-    parts = std::move(regrouped->values);
-  } else {
-    parts.push_back({0, {}, value.record.value, value.records});
-  }
   const UnixNanos now = wall_now();
   bus::DeadLetterHead head;
   head.kind = otlp::to_string(signal);
@@ -596,17 +591,13 @@ std::vector<Buffer::Value> Buffer::letters(otlp::Signal signal, const Value& val
   head.source = fmt::format("{}/{}/-1", value.record.topic, value.record.partition);
   head.first_failed_at = head.failed_at = now;
   head.pipeline = "default";
-  std::vector<Value> out;
-  for (otlp::PartitionValue& part : parts) {
-    Value letter;
+  std::vector<Value> out = cut(signal, value, 1);
+  for (Value& letter : out) {
     letter.record.topic = config_.topics.dead_letters;
-    letter.record.key = letter_key(part.value);
-    letter.record.value = std::move(part.value);
+    letter.record.partition = bus::kPartitionByKey;
+    letter.record.key = letter_key(letter.record.value);
     letter.record.headers = bus::dead_letter_headers(head);
-    letter.record.timestamp_ms = value.record.timestamp_ms;
-    letter.records = part.records;
     letter.letter = true;
-    out.push_back(std::move(letter));
   }
   return out;
 }
@@ -661,7 +652,7 @@ Result<void> Buffer::deliver_spilled(std::span<Draining*> requests, const std::a
       result = fail(ErrorCode::kUnavailable, "the topics of the bus are not known yet");
       break;
     }
-    forget_one_for_test(values->values);
+    forget_one_for_test(request.signal, values->values);
     {
       const std::scoped_lock lock(round->mutex);
       if (round->failed) {

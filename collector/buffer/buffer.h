@@ -74,11 +74,11 @@ class Buffer {
   void log_bus_away();
   Result<Values> to_values(otlp::Signal signal, Role role, UnixMillis received_ms, std::string request,
                            std::uint64_t records);
-  static void forget_one_for_test(std::vector<Value>& values);
+  void forget_one_for_test(otlp::Signal signal, std::vector<Value>& values) const;
   bool send_all(const SendingPtr& sending, std::vector<Value> values);
   bool send(const SendingPtr& sending, Value value);
   bool send_again(const SendingPtr& sending, Value value, const Error& refusal);
-  std::vector<Value> halves(otlp::Signal signal, const Value& value) const;
+  static std::vector<Value> cut(otlp::Signal signal, const Value& value, std::size_t bytes_max);
   std::vector<Value> letters(otlp::Signal signal, const Value& value, const Error& refusal) const;
   static void settle(const SendingPtr& sending, const Result<Outcome>& outcome);
   void finish(const RequestPtr& request, const Result<Outcome>& outcome);

@@ -27,6 +27,12 @@ std::string_view log_id_view(const spool::LogId& id) {
   return {reinterpret_cast<const char*>(id.data()), id.size()};
 }
 
+telemetry::Counter refusals(telemetry::Registry& registry, const char* reason) {
+  return registry.counter("naru_collector_spill_refusals_total",
+                          "Requests that the spill did not take; their senders were asked to wait.",
+                          {{"reason", reason}});
+}
+
 }  // namespace
 
 std::string encode_spill_head(const SpilledRequest& request) {
@@ -121,7 +127,12 @@ Spill::Spill(spool::FileSystem& files, const SpillConfig& config, Ledger& ledger
                                        "Spilled requests that the bus had taken late and that were not sent "
                                        "again.")),
       position_failures_(registry.counter("naru_collector_spill_position_failures_total",
-                                          "Times that the spill's position could not be stored.")) {}
+                                          "Times that the spill's position could not be stored.")),
+      refused_full_(refusals(registry, "disk_full")),
+      refused_failing_(refusals(registry, "disk_failing")),
+      refused_bound_(refusals(registry, "bound")),
+      disk_failing_(registry.gauge("naru_collector_spill_disk_failing",
+                                   "1 since the spill's disk was full or failed, until it works again.")) {}
 
 Result<std::unique_ptr<Spill>> Spill::open(spool::FileSystem& files, const SpillConfig& config,
                                            Ledger& ledger, telemetry::Registry& registry) {
@@ -221,18 +232,46 @@ void Spill::stop() {
   }
 }
 
-// Says what a person can do about a disk that does not take what it is given.
-Error Spill::explained(const Error& error) const {
+// Raises the alarm and says what a person can do about a disk that does not take what it is given.
+Error Spill::disk_failed(const Error& error) {
+  std::string advice;
   switch (error.code()) {
     case ErrorCode::kNoSpace:
-      return error.with_context(fmt::format(
-          "the disk of the spill in {} is full: free space there, or bring the bus back", config_.directory));
+      advice = fmt::format("the disk of the spill in {} is full: free space there, or bring the bus back",
+                           config_.directory);
+      break;
     case ErrorCode::kIo:
-      return error.with_context(
+      advice =
           fmt::format("the disk of the spill in {} fails: look at the system's log, or move spill.directory",
-                      config_.directory));
+                      config_.directory);
+      break;
     default: return error.with_context("spill in " + config_.directory);
   }
+  Error out = error.with_context(advice);
+  disk_failing_.set(1);
+  if (disk_ok_.exchange(false)) {
+    telemetry::log_error(kComponent, "{}; it is tried again all the time", out.message());
+  }
+  return out;
+}
+
+void Spill::disk_works() {
+  if (!disk_ok_ && !disk_ok_.exchange(true)) {
+    disk_failing_.set(0);
+    telemetry::log_info(kComponent, "the disk of the spill in {} works again", config_.directory);
+  }
+}
+
+// Counts a request that the spill does not take.
+Error Spill::refused(const Error& error) {
+  if (error.code() == ErrorCode::kNoSpace) {
+    refused_full_.add();
+  } else if (error.code() == ErrorCode::kIo) {
+    refused_failing_.add();
+  } else if (error.code() == ErrorCode::kOverloaded) {
+    refused_bound_.add();
+  }
+  return disk_failed(error);
 }
 
 Result<void> Spill::append(otlp::Signal signal, UnixMillis received_ms, std::uint64_t records,
@@ -254,9 +293,10 @@ Result<void> Spill::append(otlp::Signal signal, UnixMillis received_ms, std::uin
             keys_->failed(generation, keys);
             note_failed();
           }
-          done(fail(explained(offset.error())));
+          done(fail(refused(offset.error())));
           return;
         }
+        disk_works();
         {
           const std::scoped_lock callback_lock(mutex_);
           ledger_.entered_spill(signal, records);
@@ -275,7 +315,7 @@ Result<void> Spill::append(otlp::Signal signal, UnixMillis received_ms, std::uin
     keys_->failed(generation, keys);
     --pending_;
     request = std::move(entry.body);
-    return fail(explained(taken.error()));
+    return fail(refused(taken.error()));
   }
   return {};
 }
@@ -405,7 +445,11 @@ Result<void> Spill::drain_some(spool::LogReader& reader) {
 
 Result<Spill::Batch> Spill::next_batch(spool::LogReader& reader) {
   Batch batch;
-  NARU_TRY(batch.read, reader.read(config_.drain_bytes));
+  auto read = reader.read(config_.drain_bytes);
+  if (!read) {
+    return fail(disk_failed(read.error()));
+  }
+  batch.read = std::move(*read);
   const std::scoped_lock lock(mutex_);
   batch.next = std::min(batch.read.next_offset, settled_end_);
   while (!refused_.empty() && refused_.front().second <= position_) {
@@ -521,14 +565,11 @@ void Spill::store_position() {
                                           encode_spill_position(log_->log().log_id(), now));
   if (stored) {
     stored_ = now;
-    position_failing_ = false;
+    disk_works();
     return;
   }
   position_failures_.add();
-  if (!std::exchange(position_failing_, true)) {
-    telemetry::log_warn(kComponent, "the position of the spill cannot be stored, it goes on trying: {}",
-                        explained(stored.error()).message());
-  }
+  (void)disk_failed(stored.error());  // said there
 }
 
 }  // namespace naru::collector

@@ -124,13 +124,18 @@ class Spill {
   void pass(const Draining& entry, std::uint64_t offset);
   Result<void> pass_rest(const Batch& batch);
   void move_to(std::uint64_t position);
-  Error explained(const Error& error) const;
+  Error refused(const Error& error);
+  Error disk_failed(const Error& error);
+  void disk_works();
   void store_position();
 
   spool::FileSystem& files_;
   const SpillConfig config_;
   Ledger& ledger_;
   telemetry::Counter repeats_spared_, position_failures_;
+  telemetry::Counter refused_full_, refused_failing_, refused_bound_;
+  telemetry::Gauge disk_failing_;
+  std::atomic<bool> disk_ok_{true};
   std::unique_ptr<spool::GroupCommitLog> log_;
   Deliver deliver_;
   std::atomic<UnixMillis> oldest_ms_{0};
@@ -140,7 +145,6 @@ class Spill {
   // Of the drain thread.
   SpillPosition stored_;
   std::uint64_t next_store_ns_ = 0;
-  bool position_failing_ = false;
 
   mutable std::mutex mutex_;  // taken before the log's own
   std::condition_variable wake_;

@@ -143,6 +143,17 @@ class CollectorTest : public testing::Test {
     ASSERT_EQ(collector_->progress().spilled_requests, 0U);
   }
 
+  // A disk that works again is tried after a moment.
+  void send_until_taken(std::string_view body) {
+    while (post(kClientPeer, log_request(body))->get().status != 200) {
+      std::this_thread::yield();
+    }
+  }
+  std::uint64_t spill_refusals(const char* reason) {
+    return registry_.counter("naru_collector_spill_refusals_total", "", {{"reason", reason}}).value();
+  }
+  double disk_failing() { return registry_.gauge("naru_collector_spill_disk_failing", "").value(); }
+
   TempDir dir_;
   spool::MemoryFileSystem files_;
   CollectorConfig config_;
@@ -593,15 +604,57 @@ TEST_F(CollectorTest, AFullDiskIsToldToTheClientAndPasses) {
   EXPECT_TRUE(full.headers.has("Retry-After"));
   EXPECT_NE(full.body.find("the disk of the spill in /spill is full"), std::string::npos) << full.body;
   EXPECT_EQ(count("accepted"), 0U);
+  EXPECT_EQ(spill_refusals("disk_full"), 1U);
+  EXPECT_EQ(disk_failing(), 1);
   files_.set_space(1 << 20);
-  while (post(kClientPeer, log_request("fits", 1))->get().status != 200) {
-    std::this_thread::yield();  // the log probes the disk again after a moment
-  }
+  send_until_taken("fits");
+  EXPECT_EQ(disk_failing(), 0);
   EXPECT_EQ(count("accepted"), 1U);
   bus_.set_mode(FakeBus::Mode::kAcknowledge);
   wait_until_drained();
   EXPECT_EQ(bodies_of(bus_.stored()), std::vector<std::string>{"fits"});
   expect_balanced();
+}
+
+TEST_F(CollectorTest, AFailingDiskIsToldToTheClientAndPasses) {
+  config_.spill.directory = "/spill";
+  start();
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  files_.fail_syncs(true);
+  const net::HttpResponse failing = post(kClientPeer, log_request("x"))->get();
+  EXPECT_EQ(failing.status, 503);
+  EXPECT_TRUE(failing.headers.has("Retry-After"));
+  EXPECT_NE(failing.body.find("the disk of the spill in /spill fails"), std::string::npos) << failing.body;
+  EXPECT_EQ(spill_refusals("disk_failing"), 1U);
+  EXPECT_EQ(disk_failing(), 1);
+  files_.fail_syncs(false);
+  send_until_taken("x");
+  EXPECT_EQ(disk_failing(), 0);
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  wait_until_drained();
+  EXPECT_EQ(bodies_of(bus_.stored()), std::vector<std::string>{"x"});
+  expect_balanced();
+}
+
+// What is left there is what fills it.
+TEST_F(CollectorTest, StartsOnAFullDiskAndEmptiesIt) {
+  config_.spill.directory = "/spill";
+  start();
+  bus_.set_mode(FakeBus::Mode::kRefuse);
+  EXPECT_EQ(post(kClientPeer, log_request("left"))->get().status, 200);
+  files_.set_space(0);
+  files_.die_at(files_.calls() + 1);
+  collector_.reset();
+  files_.power_cut();
+  bus_.set_mode(FakeBus::Mode::kAcknowledge);
+  telemetry::Registry registry;
+  telemetry::Health health(registry);
+  Collector second(config_, bus_, registry, health, files_);
+  ASSERT_TRUE(second.start().has_value());
+  while (second.progress().spilled_requests > 0) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(bodies_of(bus_.stored()), std::vector<std::string>{"left"});
 }
 
 TEST_F(CollectorTest, DrainsAlthoughTheDiskIsTooFullForThePosition) {
@@ -643,6 +696,21 @@ TEST_F(CollectorTest, TheCountsGoOnAfterAKill) {
   EXPECT_EQ(ledger.accepted.value(), 10U);
   EXPECT_EQ(ledger.delivered.value(), 5U);
   EXPECT_EQ(ledger.in_flight.value(), 5.0);
+}
+
+// A check that never fails shows nothing: the ledger must notice a record that the collector forgets. In a
+// process of its own, because the environment is read once.
+TEST_F(CollectorTest, TheLedgerMissesARecordThatTheCollectorForgets) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto missing = [this] {
+    setenv("NARU_FAULT", "collector.drop_record", 1);
+    start();
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_EQ(post(kAgentPeer, log_request("x", 3))->get().status, 200);
+    }
+    return static_cast<int>(count("accepted") - count("delivered"));
+  };
+  EXPECT_EXIT(std::_Exit(missing()), testing::ExitedWithCode(1), "");
 }
 
 // --- gRPC
