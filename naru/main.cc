@@ -10,6 +10,7 @@
 #include "core/program/stop_signals.h"
 #include "naru/bootstrap/bootstrap.h"
 #include "naru/check/check.h"
+#include "naru/ledger/ledger.h"
 #include "naru/up/up.h"
 
 int main(int argc, char** argv) {
@@ -31,6 +32,10 @@ int main(int argc, char** argv) {
       app.add_subcommand("bootstrap", "install index templates, cluster settings and Kafka topics");
   add_flags(*bootstrap_verb, bootstrap);
 
+  LedgerOptions ledger;
+  CLI::App* ledger_verb = app.add_subcommand("ledger", "whether every record is accounted for, stage by stage");
+  add_flags(*ledger_verb, ledger);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -45,7 +50,10 @@ int main(int argc, char** argv) {
   if (*bootstrap_verb) {
     return run_bootstrap(bootstrap);
   }
+  if (*ledger_verb) {
+    return run_ledger(ledger);
+  }
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
-  fmt::print(stderr, "naru: say what to do: up, check or bootstrap; naru --help explains them\n");
+  fmt::print(stderr, "naru: say what to do: up, check, bootstrap or ledger; naru --help explains them\n");
   return program::kExitUsage;
 }

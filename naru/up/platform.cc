@@ -51,25 +51,6 @@ Result<void> make_data_directory(const std::string& path) {
   return {};
 }
 
-// Temp file and rename, so that a reader never sees half of it.
-Result<void> write_endpoints(const std::string& path, const std::vector<Endpoint>& endpoints) {
-  std::string json = "{";
-  for (const Endpoint& endpoint : endpoints) {
-    json += fmt::format("{}\n  \"{}\": \"{}\"", json.size() > 1 ? "," : "", endpoint.what, endpoint.address);
-  }
-  json += "\n}\n";
-  const std::string temporary = path + ".tmp";
-  const int fd = ::open(temporary.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
-  const bool written = fd >= 0 && ::write(fd, json.data(), json.size()) == std::ssize(json);
-  if (fd >= 0) {
-    ::close(fd);
-  }
-  if (!written || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    return fail(ErrorCode::kIo, fmt::format("{} cannot be written: {}", path, std::strerror(errno)));
-  }
-  return {};
-}
-
 bool journal_is_there() {
   std::error_code ignored;
   return std::filesystem::is_directory("/var/log/journal", ignored) ||
@@ -191,7 +172,7 @@ Result<void> Platform::Parts::listen() {
   endpoints.push_back({"syslog-udp", syslog->endpoint()});
   endpoints.push_back({"syslog-tcp", syslog->endpoint()});
   NARU_TRY_VOID(add_server(admin_server, "admin", options.admin, telemetry::admin_handler(registry, health)));
-  return write_endpoints(options.data + "/endpoints.json", endpoints);
+  return write_endpoints(endpoints_path(options.data), endpoints);
 }
 
 Result<std::unique_ptr<Platform>> Platform::start(const UpOptions& options) {

@@ -10,15 +10,11 @@
 #include <vector>
 
 #include "core/base/result.h"
+#include "naru/up/endpoints.h"
 #include "naru/up/options.h"
 #include "naru/up/progress.h"
 
 namespace naru {
-
-struct Endpoint {
-  std::string what;     // console, store, otlp-grpc, otlp-http, syslog-udp, syslog-tcp, admin
-  std::string address;  // host:port
-};
 
 class Platform {
  public:
