@@ -699,6 +699,8 @@ Result<void> Buffer::deliver_spilled(std::span<Draining*> requests, const std::a
 // --- background
 
 void Buffer::housekeeping() {
+  // Often enough for the limits that are looked after here.
+  const auto pause = std::min({kHousekeepingPause, config_.spill.after, config_.answer_within});
   std::uint64_t next_look_up = 0;
   while (true) {
     const std::uint64_t now = monotonic_now();
@@ -717,7 +719,7 @@ void Buffer::housekeeping() {
     if (stop_) {
       return;
     }
-    changed_.wait_for(lock, kHousekeepingPause, [this] { return stop_; });
+    changed_.wait_for(lock, pause, [this] { return stop_; });
     if (stop_) {
       return;
     }

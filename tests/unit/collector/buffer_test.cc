@@ -51,6 +51,10 @@ std::string request_of(const Sender& sender) {
   return builder.take();
 }
 
+bool is_poison(const bus::OutRecord& value) {
+  return value.topic != "naru.deadletter" && value.value.find("/13/1") != std::string::npos;
+}
+
 // What a reader of the bus saw first of each record, in order of arrival.
 struct Reader {
   std::map<std::string, std::vector<std::uint64_t>> order;  // by sender and position: numbers of requests
@@ -84,8 +88,10 @@ struct Reader {
     EXPECT_EQ(identity.source, source_of(sender, number));
     EXPECT_EQ(body.substr(body.rfind('/') + 1), std::to_string(position));
     EXPECT_EQ(value.timestamp_ms, static_cast<UnixMillis>(number + 1));
+    const bool letter = value.topic == "naru.deadletter";
+    EXPECT_EQ(letter, number == 13 && position == 1) << body;
     ++copies;
-    if (seen.insert(body).second) {
+    if (seen.insert(body).second && !letter) {
       order[sender + "/" + std::to_string(position)].push_back(number);
     }
   }
@@ -100,6 +106,7 @@ class Trial {
     config_.spill.retry_max = milliseconds(1);
     config_.spill.drain_bytes = 2'000;
     config_.spill.keys_max = 4;
+    config_.spill.bytes_max = 32'000;  // also full now and then; groups cross into new segments
     config_.answer_within = milliseconds(20);
     for (const char* name : {"a", "b", "c", "d", "e"}) {
       senders_.push_back({.name = name});
@@ -107,6 +114,11 @@ class Trial {
     senders_[1].wide = true;
     senders_.push_back({.name = "agent", .role = Role::kAgent});
     bus_.set_mode(FakeBus::Mode::kHold);
+    bus_.set_judge(
+        [](const bus::OutRecord& value) -> Result<void> {
+          return is_poison(value) ? fail(ErrorCode::kTooLarge, "over the topic's limit") : Result<void>{};
+        },
+        false);
   }
 
   void run(int steps) {
@@ -142,11 +154,7 @@ class Trial {
           kill();
         }
         break;
-      case 5:
-        if (below(3) == 0) {
-          let_one_expire();
-        }
-        break;
+      case 5: pause(); break;
       case 6:
       case 7:
       case 8:
@@ -165,10 +173,10 @@ class Trial {
     }
   }
 
-  void let_one_expire() {
-    Sender& sender = senders_[below(senders_.size())];
-    send(sender);
-    wait([&] { return !sender.waiting; });
+  // Until limits have gone by, or something was answered.
+  void pause() {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, milliseconds(1 + below(3)));
   }
 
   void kill() {
@@ -183,6 +191,7 @@ class Trial {
       EXPECT_FALSE(sender.waiting) << "a request was never answered";
     }
     files_.power_cut(below(1'000));
+    ++power_cuts_;
     bus_.set_mode(FakeBus::Mode::kHold);
     start();
     expect_balanced();
@@ -247,7 +256,9 @@ class Trial {
     expect_balanced();
     const telemetry::StageLedger ledger(*registry_, "collector", "logs", "default");
     EXPECT_EQ(ledger.in_flight.value(), 0);
-    EXPECT_LE(ledger.delivered.value(), reader.copies);
+    // A power cut may leave the second of two entries that nobody was answered for.
+    EXPECT_TRUE(ledger.lost.value() == 0 || power_cuts_ > 0) << ledger.lost.value();
+    EXPECT_LE(ledger.delivered.value() + ledger.deadlettered.value(), reader.copies);
     buffer_.reset();
   }
 
@@ -255,14 +266,16 @@ class Trial {
     const telemetry::StageLedger ledger(*registry_, "collector", "logs", "default");
     // Requests that are finished just now change several counts one after the other.
     for (int i = 0; i < 1'000; ++i) {
-      if (ledger.accepted.value() == ledger.delivered.value() + ledger.lost.value() +
+      if (ledger.accepted.value() == ledger.delivered.value() + ledger.deadlettered.value() +
+                                         ledger.lost.value() +
                                          static_cast<std::uint64_t>(ledger.in_flight.value())) {
         return;
       }
       std::this_thread::yield();
     }
     ADD_FAILURE() << "accepted " << ledger.accepted.value() << ", delivered " << ledger.delivered.value()
-                  << ", lost " << ledger.lost.value() << ", in flight " << ledger.in_flight.value();
+                  << ", dead letters " << ledger.deadlettered.value() << ", lost " << ledger.lost.value()
+                  << ", in flight " << ledger.in_flight.value();
   }
 
   std::mt19937_64 random_;
@@ -272,6 +285,7 @@ class Trial {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Sender> senders_;
+  int power_cuts_ = 0;
   std::unique_ptr<telemetry::Registry> registry_;
   std::unique_ptr<telemetry::Health> health_;
   std::unique_ptr<Buffer> buffer_;
@@ -281,7 +295,7 @@ class Trial {
 // that fails; and a process that is killed: what was answered with success is on the bus in the end, in order
 // by key, with its identity and receive time, and the ledger balances.
 TEST(Buffer, KeepsEveryAcceptedRequestWhateverHappens) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Trial(seed).run(200);
     if (testing::Test::HasFailure()) {

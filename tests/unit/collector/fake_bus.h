@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -31,8 +33,8 @@ class FakeBus final : public bus::Bus {
     const std::scoped_lock lock(mutex_);
     partitions_ = count;
   }
-  // Decides about each record before the mode does: an error is the record's own fault, and final. `at_once`:
-  // from send(); else in its answer.
+  // Decides about each record before the mode does. `at_once`: an error comes from send(); else in its
+  // answer.
   using Judge = std::function<Result<void>(const bus::OutRecord&)>;
   void set_judge(Judge judge, bool at_once) {
     const std::scoped_lock lock(mutex_);
@@ -47,6 +49,11 @@ class FakeBus final : public bus::Bus {
   std::size_t held() {
     const std::scoped_lock lock(mutex_);
     return held_.size();
+  }
+  // False: `limit` went by with fewer.
+  bool wait_for_held(std::size_t count, std::chrono::milliseconds limit) {
+    std::unique_lock lock(mutex_);
+    return sent_.wait_for(lock, limit, [&] { return held_.size() >= count; });
   }
   void acknowledge_held() { answer_held({}); }
   void fail_held(ErrorCode code) { answer_held(fail(code, "the test says no")); }
@@ -111,7 +118,10 @@ class FakeBus final : public bus::Bus {
       }
       switch (bus_.mode_) {
         case Mode::kRefuse: return fail(bus_.refusal_, "refused");
-        case Mode::kHold: bus_.held_.push_back({std::move(record), std::move(done)}); return {};
+        case Mode::kHold:
+          bus_.held_.push_back({std::move(record), std::move(done)});
+          bus_.sent_.notify_all();
+          return {};
         case Mode::kAcknowledge: break;
       }
       bus_.stored_.push_back(std::move(record));
@@ -156,6 +166,7 @@ class FakeBus final : public bus::Bus {
   }
 
   std::mutex mutex_;
+  std::condition_variable sent_;
   Mode mode_ = Mode::kAcknowledge;
   Judge judge_;
   bool judge_at_once_ = false;
