@@ -91,7 +91,7 @@ struct Prepper::Parts : EncoderSink {
   void batch_ready(BulkBatch batch) override { writer->submit(std::move(batch)); }
   void dead_letter(const std::shared_ptr<SourceMessage>& message, std::uint32_t ordinal, std::string id,
                    DeadLetterCause cause) override {
-    dead_letters->write(message, ordinal, id, cause, [this](otlp::Signal) { ++undecodable; });
+    dead_letters->write(message, ordinal, id, cause, [this](SourceMessage&) { ++undecodable; });
   }
 
   PrepperConfig config;

@@ -2,12 +2,22 @@
 // accepted + created = delivered + merged + deadlettered + dropped + lost + in flight.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/telemetry/metrics.h"
 
 namespace naru::telemetry {
+
+struct LedgerMetric {
+  std::string_view name, help;
+};
+// In this order: accepted, created, delivered, duplicate, merged, deadlettered, parked, lost. `duplicate` and
+// `parked` are inside delivered.
+extern const std::array<LedgerMetric, 8> kLedgerCounters;
+extern const LedgerMetric kLedgerInFlight;
 
 // Counters of one (stage, signal, pipeline). Thread-safe.
 class StageLedger {

@@ -56,12 +56,12 @@ auto* make_or_die(const std::string& name, Make&& make) {
 struct Registry::Impl {
   struct Sample {
     std::uint64_t id;
-    prometheus::Family<prometheus::Gauge>* family;
-    prometheus::Gauge* gauge;
-    std::function<double()> read;
+    const void* series;
+    std::function<void()> update;
+    std::function<void()> remove;
   };
 
-  // Reached through weak pointers from the tokens of sampled gauges, so that a token may outlive the
+  // Reached through weak pointers from the tokens of samples, so that a token may outlive the
   // registry.
   prometheus::Registry registry{prometheus::Registry::InsertBehavior::Merge};
   std::mutex samples_mutex;  // held while samples run: a dropped token's sample is not running any more
@@ -74,11 +74,30 @@ struct Registry::Impl {
     if (found == samples.end()) {
       return;
     }
-    const Sample removed = *found;
+    const Sample removed = std::move(*found);
     samples.erase(found);
-    if (std::ranges::find(samples, removed.gauge, &Sample::gauge) == samples.end()) {
-      removed.family->Remove(removed.gauge);
+    if (std::ranges::find(samples, removed.series, &Sample::series) == samples.end()) {
+      removed.remove();
     }
+  }
+
+  template <class Builder, class Update>
+  static std::shared_ptr<void> add(const std::shared_ptr<Impl>& self, Builder&& builder,
+                                   const std::string& name, const std::string& help, const Labels& labels,
+                                   Update update) {
+    auto* family =
+        make_or_die(name, [&]() -> auto& { return builder.Name(name).Help(help).Register(self->registry); });
+    auto* series = make_or_die(name, [&]() -> auto& { return family->Add(labels); });
+    const std::lock_guard lock(self->samples_mutex);
+    const std::uint64_t id = self->next_sample_id++;
+    self->samples.push_back({id, series, [series, update = std::move(update)] { update(*series); },
+                             [family, series] { family->Remove(series); }});
+    // The token owns nothing but the duty to remove; its address only has to be non-null.
+    return std::shared_ptr<void>(series, [weak = std::weak_ptr<Impl>(self), id](void*) {
+      if (const auto impl = weak.lock()) {
+        impl->remove(id);
+      }
+    });
   }
 };
 
@@ -106,26 +125,23 @@ Histogram Registry::histogram(const std::string& name, const std::string& help,
 
 std::shared_ptr<void> Registry::sampled_gauge(const std::string& name, const std::string& help,
                                               const Labels& labels, std::function<double()> sample) {
-  auto* family = make_or_die(name, [&]() -> auto& {
-    return prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry);
-  });
-  auto* gauge = make_or_die(name, [&]() -> auto& { return family->Add(labels); });
-  const std::lock_guard lock(impl_->samples_mutex);
-  const std::uint64_t id = impl_->next_sample_id++;
-  impl_->samples.push_back({id, family, gauge, std::move(sample)});
-  // The token owns nothing but the duty to remove; its address only has to be non-null.
-  return std::shared_ptr<void>(gauge, [weak = std::weak_ptr<Impl>(impl_), id](void*) {
-    if (const auto impl = weak.lock()) {
-      impl->remove(id);
-    }
-  });
+  return Impl::add(impl_, prometheus::BuildGauge(), name, help, labels,
+                   [sample = std::move(sample)](prometheus::Gauge& gauge) { gauge.Set(sample()); });
+}
+
+std::shared_ptr<void> Registry::sampled_counter(const std::string& name, const std::string& help,
+                                                const Labels& labels, std::function<std::uint64_t()> sample) {
+  return Impl::add(impl_, prometheus::BuildCounter(), name, help, labels,
+                   [sample = std::move(sample)](prometheus::Counter& counter) {
+                     counter.Increment(std::max(static_cast<double>(sample()) - counter.Value(), 0.0));
+                   });
 }
 
 std::string Registry::expose() const {
   {
     const std::lock_guard lock(impl_->samples_mutex);
     for (const Impl::Sample& sample : impl_->samples) {
-      sample.gauge->Set(sample.read());
+      sample.update();
     }
   }
   std::ostringstream out;

@@ -65,6 +65,11 @@ class Registry {
   // dropping it waits for a running sample and removes the series. A token may outlive the registry.
   [[nodiscard]] std::shared_ptr<void> sampled_gauge(const std::string& name, const std::string& help,
                                                     const Labels& labels, std::function<double()> sample);
+  // Likewise for a count that only grows and is kept elsewhere. A series that is removed and made anew begins
+  // at the sample.
+  [[nodiscard]] std::shared_ptr<void> sampled_counter(const std::string& name, const std::string& help,
+                                                      const Labels& labels,
+                                                      std::function<std::uint64_t()> sample);
 
   // The Prometheus text exposition (version 0.0.4).
   std::string expose() const;

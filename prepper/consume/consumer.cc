@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/flow/commit_metadata.h"
 #include "core/telemetry/log.h"
 
 namespace naru::prepper {
@@ -36,12 +37,18 @@ Consumer::Consumer(ConsumerConfig config, bus::Bus& bus,
       commit_failures_(registry.counter("naru_prepper_commit_failures_total",
                                         "Commits that the bus did not take; they are repeated.",
                                         {{"pipeline", config_.pipeline}})),
+      skipped_(registry.counter("naru_prepper_skipped_messages_total",
+                                "Messages read again that were finished before, by the commit's metadata.",
+                                {{"pipeline", config_.pipeline}})),
+      metadata_ignored_(registry.counter(
+          "naru_prepper_commit_metadata_ignored_total",
+          "Commits whose metadata belongs to another cluster, topic or offset, or is damaged.",
+          {{"pipeline", config_.pipeline}})),
       bytes_held_(registry.gauge("naru_prepper_held_bytes",
                                  "Consumed values and their documents that are not finished.",
                                  {{"pipeline", config_.pipeline}})),
       budget_(config_.bytes_max) {
   for (const otlp::Signal signal : otlp::kSignals) {
-    ledgers_.emplace_back(registry, "prepper", std::string(otlp::to_string(signal)), config_.pipeline);
     if (const auto topic = config_.topics.find(signal); topic != config_.topics.end()) {
       signals_.emplace(topic->second, signal);
     }
@@ -94,11 +101,10 @@ void Consumer::join() {
 
 void Consumer::completed(const std::shared_ptr<SourceMessage>& message) {
   budget_.release(message->charged_bytes);
-  in_flight_[static_cast<std::size_t>(message->signal)].fetch_sub(message->records,
-                                                                  std::memory_order_relaxed);
-  const telemetry::StageLedger& stage = ledger(message->signal);
-  stage.delivered.add(message->records - message->undecodable);
-  stage.deadlettered.add(message->undecodable);
+  in_flight_.fetch_sub(message->records, std::memory_order_relaxed);
+  message->ledger->add_in_flight(Stage::kPrepper, -static_cast<std::int64_t>(message->records));
+  message->count(Stage::kPrepper, Fate::kDelivered, static_cast<std::uint32_t>(message->documents));
+  message->count(Stage::kPrepper, Fate::kDeadlettered, static_cast<std::uint32_t>(message->undecodable));
   const std::lock_guard lock(done_mutex_);
   done_.push_back(message);
 }
@@ -135,9 +141,10 @@ void Consumer::work() {
     const bool was_open = encoder->has_open_batch();
     message->hold(1);  // until it is counted: documents may be durable before encode() returns
     encoder->encode(message);
-    ledger(message->signal).accepted.add(message->records);
-    in_flight_[static_cast<std::size_t>(message->signal)].fetch_add(message->records,
-                                                                    std::memory_order_relaxed);
+    message->count(Stage::kPrepper, Fate::kAccepted, static_cast<std::uint32_t>(message->records));
+    message->ledger->add_in_flight(Stage::kPrepper, static_cast<std::int64_t>(message->records));
+    records_.fetch_add(message->records, std::memory_order_relaxed);
+    in_flight_.fetch_add(message->records, std::memory_order_relaxed);
     budget_.charge(message->charged_bytes - message->record.value.size());
     finish(message, 1);
     const std::uint64_t now = monotonic_now();
@@ -281,16 +288,21 @@ void Consumer::take_in(std::vector<bus::InRecord>& records) {
     }
     Partition& partition = at->second;
     NARU_CHECK(!partition.tracker.full(), "pace() leaves room for a poll");
-    if (!partition.tracker.add(record.offset, now)) {
-      continue;  // delivered twice by the bus: the first one is under way
+    switch (partition.tracker.add(record.offset, now)) {
+      case flow::AckTracker::Added::kNew: break;
+      case flow::AckTracker::Added::kFinished:
+        partition.uncommitted = true;
+        skipped_.add();
+        continue;
+      case flow::AckTracker::Added::kRefused: continue;  // delivered twice by the bus: the first is under way
     }
     if (record.tombstone) {
-      partition.tracker.finish(record.offset);
+      partition.finish(record.offset, {});
       continue;
     }
     const std::size_t bytes = record.value.size();
-    auto message =
-        std::make_shared<SourceMessage>(std::move(record), signal->second, partition.generation, this);
+    auto message = std::make_shared<SourceMessage>(std::move(record), signal->second, partition.generation,
+                                                   this, partition.ledger);
     message->charged_bytes = bytes;
     budget_.charge(bytes);
     messages.push_back(std::move(message));
@@ -318,26 +330,59 @@ void Consumer::take_completions() {
       late_results_.add();
       continue;
     }
-    at->second.tracker.finish(message->record.offset);
+    at->second.finish(message->record.offset, message->tally.counts());
   }
 }
 
-std::vector<bus::Commit> Consumer::commits_of(const bus::TopicPartition& only, bool all) {
-  std::vector<bus::Commit> commits;
-  for (auto& [name, partition] : partitions_) {
-    const std::optional<std::int64_t> offset = partition.tracker.commit_offset();
-    if ((all || name == only) && offset.has_value() && *offset != partition.committed) {
-      commits.push_back({name, *offset, {}});
+void Consumer::Partition::finish(std::int64_t offset, const LedgerCounts& counts) {
+  if (!tracker.finish(offset)) {
+    return;
+  }
+  uncommitted = true;
+  finished += counts;
+  const std::int64_t commit = tracker.commit_offset();
+  if (offset >= commit) {
+    apart.emplace(offset, counts);
+  }
+  apart.erase(apart.begin(), apart.lower_bound(commit));
+}
+
+std::optional<bus::Commit> Consumer::commit_of(const bus::TopicPartition& name,
+                                               const Partition& partition) const {
+  // While restoring, what is stored says more than we know: the runs that are not read again yet.
+  if (!partition.uncommitted || partition.tracker.restoring()) {
+    return std::nullopt;
+  }
+  const flow::CommitPlace place{cluster_id_, name.topic, partition.tracker.commit_offset()};
+  flow::CommitMetadata metadata;
+  metadata.runs = partition.tracker.finished_runs();
+  const std::size_t runs = metadata.runs.size();
+  flow::fit_runs(place, metadata.runs);
+  LedgerCounts counts = partition.finished;
+  if (metadata.runs.size() < runs) {
+    // What the metadata cannot name is consumed, and counted, again.
+    const std::int64_t named = metadata.runs.empty() ? place.offset : metadata.runs.back().end;
+    if (named < partition.tracker.restored_end()) {
+      return std::nullopt;  // the stored commit names them; it stands until they fit again
+    }
+    for (auto at = partition.apart.lower_bound(named); at != partition.apart.end(); ++at) {
+      counts -= at->second;
     }
   }
-  return commits;
+  metadata.counts = counts.text();
+  return bus::Commit{name, place.offset, flow::encode_commit_metadata(place, metadata)};
 }
 
 void Consumer::commit(bool final) {
   if (final) {
     take_completions();
   }
-  const std::vector<bus::Commit> commits = commits_of({}, true);
+  std::vector<bus::Commit> commits;
+  for (const auto& [name, partition] : partitions_) {
+    if (std::optional<bus::Commit> due = commit_of(name, partition)) {
+      commits.push_back(std::move(*due));
+    }
+  }
   if (commits.empty()) {
     return;
   }
@@ -348,7 +393,7 @@ void Consumer::commit(bool final) {
     return;
   }
   for (const bus::Commit& stored : commits) {
-    partitions_.at(stored.partition).committed = stored.offset;
+    partitions_.at(stored.partition).uncommitted = false;
   }
 }
 
@@ -402,10 +447,6 @@ void Consumer::observe() {
              {{"pipeline", config_.pipeline}})
       .set(now.oldest_unfinished_seconds.value_or(0));
   bytes_held_.set(static_cast<double>(budget_.used()));
-  for (const otlp::Signal signal : otlp::kSignals) {
-    const std::uint64_t open = in_flight_[static_cast<std::size_t>(signal)].load(std::memory_order_relaxed);
-    ledger(signal).in_flight.set(static_cast<double>(open));
-  }
   const std::lock_guard lock(progress_mutex_);
   progress_.lag = now.lag;
   progress_.oldest_unfinished_seconds = now.oldest_unfinished_seconds;
@@ -414,12 +455,8 @@ void Consumer::observe() {
 Consumer::Progress Consumer::progress() const {
   const std::lock_guard lock(progress_mutex_);
   Progress out = progress_;
-  for (const telemetry::StageLedger& stage : ledgers_) {
-    out.records += stage.accepted.value();
-  }
-  for (const auto& open : in_flight_) {
-    out.in_flight += open.load(std::memory_order_relaxed);
-  }
+  out.records = records_.load(std::memory_order_relaxed);
+  out.in_flight = in_flight_.load(std::memory_order_relaxed);
   out.bytes_held = budget_.used();
   return out;
 }
@@ -427,21 +464,58 @@ Consumer::Progress Consumer::progress() const {
 // Positions outside the log are the bus's business: it holds the partition, or goes on by declared policy.
 void Consumer::on_assigned(std::span<bus::Assignment> partitions) {
   for (const bus::Assignment& assignment : partitions) {
-    partitions_.insert_or_assign(assignment.partition, Partition(++generations_, config_.messages_max));
+    const bus::TopicPartition& name = assignment.partition;
+    flow::CommitMetadata restored;
+    LedgerCounts base;
+    if (assignment.committed.has_value() && !assignment.metadata.empty()) {
+      auto metadata =
+          flow::parse_commit_metadata(assignment.metadata, {cluster_id_, name.topic, *assignment.committed});
+      const std::optional<LedgerCounts> counts =
+          metadata.has_value() ? LedgerCounts::parse(metadata->counts) : std::nullopt;
+      // Runs behind the end tell of a log that is not this one.
+      if (counts.has_value() && (metadata->runs.empty() || metadata->runs.back().end <= assignment.high)) {
+        restored = std::move(*metadata);
+        base = *counts;
+      } else {
+        metadata_ignored_.add();
+        telemetry::log_warn(
+            "prepper",
+            "the metadata committed with offset {} of {}/{} belongs to another cluster or topic, "
+            "or is damaged: it is ignored, so records above that offset may be written again "
+            "(with the same ids) and the ledger of the partition begins at zero",
+            *assignment.committed, name.topic, name.partition);
+      }
+    }
+    const auto signal = signals_.find(name.topic);
+    auto ledger = std::make_shared<PartitionLedger>(base);
+    LedgerSeries series(registry_, ledger,
+                        std::string(signal == signals_.end() ? "" : otlp::to_string(signal->second)),
+                        config_.pipeline, name.topic, name.partition);
+    partitions_.erase(name);
+    partitions_.emplace(name, Partition{.generation = ++generations_,
+                                        .tracker = flow::AckTracker(config_.messages_max, assignment.start,
+                                                                    std::move(restored.runs)),
+                                        .ledger = std::move(ledger),
+                                        .series = std::move(series),
+                                        .finished = base});
   }
 }
 
 void Consumer::on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) {
   take_completions();
   for (const bus::TopicPartition& name : partitions) {
+    const auto at = partitions_.find(name);
+    if (at == partitions_.end()) {
+      continue;
+    }
     if (!lost && consumer_ != nullptr) {
-      if (const std::vector<bus::Commit> commits = commits_of(name, false); !commits.empty()) {
-        if (const Result<void> stored = consumer_->commit(commits); !stored) {
+      if (const std::optional<bus::Commit> due = commit_of(name, at->second)) {
+        if (const Result<void> stored = consumer_->commit({&*due, 1}); !stored) {
           commit_failures_.add();
         }
       }
     }
-    partitions_.erase(name);
+    partitions_.erase(at);
     lag_gauge(name).set(0);
   }
 }

@@ -3,10 +3,10 @@
 // One poll thread that never blocks on work: when too many bytes are held it pauses its partitions and polls
 // on, so that the group keeps them. `workers` threads encode, one message at a time each; order inside a
 // partition does not matter, because documents are created, never changed. A partition's position is
-// committed only up to its first unfinished message.
+// committed only up to its first unfinished message; what is finished above it, and the ledger of all that is
+// finished, travel in the commit's metadata (docs/formats/commit-metadata.md).
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -25,8 +25,8 @@
 #include "core/flow/ack_tracker.h"
 #include "core/flow/byte_budget.h"
 #include "core/telemetry/health.h"
-#include "core/telemetry/ledger.h"
 #include "core/telemetry/metrics.h"
+#include "prepper/consume/partition_ledger.h"
 #include "prepper/process/batch.h"
 #include "prepper/process/encoder.h"
 
@@ -72,12 +72,16 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
 
  private:
   struct Partition {
-    Partition(std::uint64_t assignment, std::size_t messages_max)
-        : generation(assignment), tracker(messages_max) {}
     std::uint64_t generation;
     flow::AckTracker tracker;
-    std::int64_t committed = -1;
-    bool paused = false;  // as the bus was told
+    std::shared_ptr<PartitionLedger> ledger;
+    LedgerSeries series;
+    LedgerCounts finished;                            // of all that is finished, since the group began
+    std::map<std::int64_t, LedgerCounts> apart = {};  // thereof messages above tracker.commit_offset()
+    bool uncommitted = false;                         // more is finished than the bus was told
+    bool paused = false;                              // as the bus was told
+
+    void finish(std::int64_t offset, const LedgerCounts& counts);
   };
 
   void run();
@@ -85,14 +89,14 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   void take_in(std::vector<bus::InRecord>& records);
   void take_completions();
   void commit(bool final);
-  std::vector<bus::Commit> commits_of(const bus::TopicPartition& only, bool all);
+  // What the partition has to store now; nullopt: nothing, or not yet.
+  std::optional<bus::Commit> commit_of(const bus::TopicPartition& name, const Partition& partition) const;
   void pace();
   void observe();
   telemetry::Gauge lag_gauge(const bus::TopicPartition& partition);
   void work();
   void on_assigned(std::span<bus::Assignment> partitions) override;
   void on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) override;
-  telemetry::StageLedger& ledger(otlp::Signal signal) { return ledgers_[static_cast<std::size_t>(signal)]; }
 
   ConsumerConfig config_;
   bus::Bus& bus_;
@@ -100,9 +104,8 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   std::function<void()> tick_;
   telemetry::Registry& registry_;
   telemetry::Health& health_;
-  std::vector<telemetry::StageLedger> ledgers_;  // by signal
   std::map<std::string, telemetry::Counter> encode_counters_;
-  telemetry::Counter late_results_, commit_failures_;
+  telemetry::Counter late_results_, commit_failures_, skipped_, metadata_ignored_;
   telemetry::Gauge bytes_held_;
 
   // The poll thread's own
@@ -126,7 +129,8 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
 
   mutable std::mutex progress_mutex_;
   Progress progress_;
-  std::array<std::atomic<std::uint64_t>, otlp::kSignals.size()> in_flight_{};  // records of open messages
+  std::atomic<std::uint64_t> records_{0};    // decoded since the start
+  std::atomic<std::uint64_t> in_flight_{0};  // records of unfinished messages
 
   std::atomic<bool> stopping_{false};
   std::chrono::milliseconds drain_{0};

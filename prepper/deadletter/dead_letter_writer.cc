@@ -54,7 +54,7 @@ void DeadLetterWriter::send(const std::shared_ptr<State>& state, std::shared_ptr
           const std::lock_guard lock(state->mutex);
           --state->open;
         }
-        letter->written(letter->message->signal);
+        letter->written(*letter->message);
         finish(letter->message, 1);
       });
   if (!taken) {

@@ -19,7 +19,7 @@ namespace naru::prepper {
 class DeadLetterWriter {
  public:
   // Called when a letter is durable, before its source is finished.
-  using Written = std::function<void(otlp::Signal signal)>;
+  using Written = std::function<void(SourceMessage& source)>;
 
   DeadLetterWriter(DeadLetterContext context, std::unique_ptr<bus::Producer> producer);
   ~DeadLetterWriter();

@@ -12,6 +12,7 @@
 #include "core/bus/bus.h"
 #include "core/otlp/identity.h"
 #include "core/otlp/otlp.h"
+#include "prepper/consume/partition_ledger.h"
 #include "prepper/process/index_name.h"
 #include "prepper/process/json_out.h"
 
@@ -28,19 +29,32 @@ class CompletionSink {
 
 // A consumed bus record and the outputs that it still waits for. Shared by everything made from it.
 struct SourceMessage {
-  SourceMessage(bus::InRecord in, otlp::Signal kind, std::uint64_t assignment, CompletionSink* finished)
-      : record(std::move(in)), signal(kind), generation(assignment), sink(finished) {}
+  SourceMessage(bus::InRecord in, otlp::Signal kind, std::uint64_t assignment, CompletionSink* finished,
+                std::shared_ptr<PartitionLedger> partition)
+      : record(std::move(in)),
+        signal(kind),
+        generation(assignment),
+        sink(finished),
+        ledger(std::move(partition)) {}
 
   const bus::InRecord record;
   const otlp::Signal signal;
   const std::uint64_t generation;  // of the partition's assignment
   CompletionSink* const sink;
+  const std::shared_ptr<PartitionLedger> ledger;
+  LedgerTally tally;                      // complete when the message is finished
   std::uint64_t records = 0;              // set by the encoder before it lets go of its hold
+  std::uint64_t documents = 0;            // set likewise: records of these that went into batches
   std::uint64_t undecodable = 0;          // set likewise: records of these that became dead letters at once
   std::uint64_t charged_bytes = 0;        // set likewise: what the byte budget holds for it
   std::atomic<std::uint32_t> pending{1};  // outputs, and the encoder's hold
 
   void hold(std::uint32_t outputs) { pending.fetch_add(outputs, std::memory_order_relaxed); }
+  // Before the outputs that it tells of are finished. Per run of records, not per record.
+  void count(Stage stage, Fate fate, std::uint32_t n) {
+    tally.add(stage, fate, n);
+    ledger->add(stage, fate, n);
+  }
 };
 inline void finish(const std::shared_ptr<SourceMessage>& message, std::uint32_t outputs) {
   if (message->pending.fetch_sub(outputs, std::memory_order_acq_rel) == outputs) {

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "core/base/bytes.h"
+#include "core/base/fault_point.h"
 #include "prepper/process/record_visitor.h"
 
 namespace naru::prepper {
@@ -55,6 +56,8 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   source_slot_.reset();
   message_bytes_ = 0;
   undecodable_here_ = 0;
+  documents_here_ = 0;
+  drop_next_ = fault_point("prepper.drop_record");
   if (!encode_message()) {
     message->hold(1);
     ordinal_ = 1;
@@ -69,6 +72,7 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   }
   hold_documents();
   message->records = ordinal_;
+  message->documents = documents_here_;
   message->undecodable = undecodable_here_;
   message->charged_bytes += message_bytes_;
   stats_.records += ordinal_;
@@ -323,6 +327,12 @@ void Encoder::begin_document(UnixNanos time) {
 }
 
 void Encoder::end_document(const otlp::DocumentId& id) {
+  if (drop_next_) {
+    drop_next_ = false;
+    out_.rewind(document_begin_);
+    ++ordinal_;
+    return;
+  }
   out_.raw("}\n");
   std::memcpy(out_.at(document_begin_ + target_->target->action_prefix.size()), id.data(), id.size());
   if (!source_slot_.has_value()) {
@@ -338,6 +348,7 @@ void Encoder::end_document(const otlp::DocumentId& id) {
       {static_cast<std::uint32_t>(document_begin_), *source_slot_, ordinal_, target_->batch_slot});
   ++ordinal_;
   ++documents_open_;
+  ++documents_here_;
   ++stats_.documents;
   stats_.document_bytes += out_.size() - document_begin_;
   message_bytes_ += out_.size() - document_begin_;

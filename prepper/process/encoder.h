@@ -178,6 +178,8 @@ class Encoder {
   std::uint32_t documents_open_ = 0;  // of this message in the open batch, not held yet
   std::optional<std::uint32_t> source_slot_;
   std::uint64_t undecodable_here_ = 0;
+  std::uint64_t documents_here_ = 0;
+  bool drop_next_ = false;           // fault point
   std::uint64_t message_bytes_ = 0;  // of its documents
 
   // The resource group

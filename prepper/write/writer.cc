@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/fault_point.h"
 #include "core/telemetry/log.h"
 #include "prepper/write/gzip.h"
 
@@ -24,6 +25,23 @@ constexpr std::string_view kBulkTarget =
 
 std::uint64_t nanos(std::chrono::milliseconds duration) {
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
+}
+
+// Calls with each message and how many of the documents at `positions` (empty: all) come from it, once per
+// run of neighbours.
+template <class Use>
+void each_source(const BulkBatch& batch, std::span<const std::uint32_t> positions, Use&& use) {
+  const std::size_t size = positions.empty() ? batch.entries.size() : positions.size();
+  std::uint32_t run = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto source_at = [&](std::size_t k) {
+      return batch.entries[positions.empty() ? k : positions[k]].source;
+    };
+    ++run;
+    if (i + 1 == size || source_at(i + 1) != source_at(i)) {
+      use(batch.sources[source_at(i)], std::exchange(run, 0));
+    }
+  }
 }
 
 std::vector<std::uint32_t> range(std::uint32_t begin, std::uint32_t end) {
@@ -61,11 +79,7 @@ BulkWriter::BulkWriter(WriterConfig config, const net::HttpTransportFactory& ope
                                   {{"pipeline", config_.pipeline}})),
       gate_(config_.gate, config_.seed),
       limit_(config_.threads),
-      retry_(config_.retry, config_.seed + 1) {
-  for (const otlp::Signal signal : otlp::kSignals) {
-    ledgers_.emplace_back(registry, "writer", std::string(otlp::to_string(signal)), config_.pipeline);
-  }
-}
+      retry_(config_.retry, config_.seed + 1) {}
 
 BulkWriter::~BulkWriter() {
   stop();
@@ -90,25 +104,27 @@ void BulkWriter::stop() {
   threads_.clear();
 }
 
-void BulkWriter::count_documents(const BulkBatch& batch, SignalCounts& counts) {
+void BulkWriter::count_documents(const BulkBatch& batch, DocumentCounts& counts) {
+  std::vector<std::int64_t> of_source(batch.sources.size());
   for (const DocumentEntry& entry : batch.entries) {
-    ++counts[static_cast<std::size_t>(batch.targets[entry.target]->signal)];
+    ++of_source[entry.source];
+  }
+  for (std::size_t i = 0; i < of_source.size(); ++i) {
+    const std::shared_ptr<PartitionLedger>& ledger = batch.sources[i]->ledger;
+    const auto at = std::ranges::find(counts, ledger, &DocumentCounts::value_type::first);
+    (at == counts.end() ? counts.emplace_back(ledger, 0) : *at).second += of_source[i];
   }
 }
 
 void BulkWriter::submit(BulkBatch batch) {
-  SignalCounts counts{};
-  count_documents(batch, counts);
   Lock lock(mutex_);
   room_.wait(lock, [&] { return stopping_ || ready_.size() < config_.queue_batches_max; });
   if (stopping_) {
     return;
   }
-  for (const otlp::Signal signal : otlp::kSignals) {
-    if (const std::uint64_t n = counts[static_cast<std::size_t>(signal)]; n > 0) {
-      ledger(signal).accepted.add(n);
-    }
-  }
+  each_source(batch, {}, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
+    source->count(Stage::kWriter, Fate::kAccepted, documents);
+  });
   ready_.push_back(std::move(batch));
   lock.unlock();
   work_.notify_one();
@@ -316,47 +332,22 @@ void BulkWriter::settle(Work work, const BulkOutcome& outcome) {
 
 void BulkWriter::finish_documents(const BulkBatch& batch, std::span<const std::uint32_t> positions,
                                   std::span<const std::uint32_t> duplicates) {
-  SignalCounts delivered{}, repeated{};
-  std::uint32_t source = ~0U, run = 0;
-  const auto done = [&](std::uint32_t at) {
-    const DocumentEntry& entry = batch.entries[at];
-    ++delivered[static_cast<std::size_t>(batch.targets[entry.target]->signal)];
-    if (entry.source != source) {
-      if (run > 0) {
-        finish(batch.sources[source], run);
-      }
-      source = entry.source;
-      run = 0;
-    }
-    ++run;
-  };
-  if (positions.empty()) {
-    for (std::uint32_t i = 0; i < batch.entries.size(); ++i) {
-      done(i);
-    }
-  } else {
-    std::ranges::for_each(positions, done);
-  }
-  for (const std::uint32_t at : duplicates) {
-    ++repeated[static_cast<std::size_t>(batch.target(at).signal)];
-  }
-  std::uint64_t all = 0;
-  for (const otlp::Signal signal : otlp::kSignals) {
-    const auto i = static_cast<std::size_t>(signal);
-    if (delivered[i] > 0) {
-      ledger(signal).delivered.add(delivered[i]);
-      ledger(signal).duplicate.add(repeated[i]);
-      all += delivered[i];
-    }
+  const std::size_t all = positions.empty() ? batch.entries.size() : positions.size();
+  if (!duplicates.empty()) {
+    each_source(batch, duplicates, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
+      source->count(Stage::kWriter, Fate::kDuplicate, documents);
+    });
   }
   {
     const Lock lock(mutex_);
     totals_.created += all - duplicates.size();
     totals_.duplicates += duplicates.size();
   }
-  if (run > 0) {
-    finish(batch.sources[source], run);
-  }
+  each_source(batch, positions, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
+    const std::uint32_t forgotten = fault_point("writer.drop_record") ? 1 : 0;
+    source->count(Stage::kWriter, Fate::kDelivered, documents - forgotten);
+    finish(source, documents);
+  });
 }
 
 void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
@@ -500,9 +491,11 @@ void BulkWriter::to_dead_letter(const BulkBatch& batch, std::uint32_t position, 
                               .index = batch.target(position).name,
                               .attempts = batch.attempts + 1,
                               .first_failed_at = batch.first_failed_at};
+  batch.sources[entry.source]->ledger->add_in_flight(Stage::kWriter, 1);
   dead_letters_.write(batch.sources[entry.source], entry.ordinal, batch.id(position), cause,
-                      [this](otlp::Signal signal) {
-                        ledger(signal).deadlettered.add();
+                      [this](SourceMessage& source) {
+                        source.count(Stage::kWriter, Fate::kDeadlettered, 1);
+                        source.ledger->add_in_flight(Stage::kWriter, -1);
                         const Lock lock(mutex_);
                         ++totals_.dead_letters;
                       });
@@ -580,7 +573,10 @@ BulkWriter::Totals BulkWriter::totals() const {
 
 void BulkWriter::tick() {
   const Lock lock(mutex_);
-  SignalCounts in_flight{};
+  DocumentCounts in_flight;
+  for (const auto& [ledger, documents] : counted_) {
+    in_flight.emplace_back(ledger, 0);  // so that what is empty by now is seen
+  }
   std::size_t batches = ready_.size() + delayed_.size();
   const auto count = [&](const BulkBatch& batch) { count_documents(batch, in_flight); };
   std::ranges::for_each(ready_, count);
@@ -592,13 +588,16 @@ void BulkWriter::tick() {
     batches += waiting.size();
   }
   for (const auto& [thread, counts] : active_) {
-    for (std::size_t i = 0; i < counts.size(); ++i) {
-      in_flight[i] += counts[i];
+    for (const auto& [ledger, documents] : counts) {
+      const auto at = std::ranges::find(in_flight, ledger, &DocumentCounts::value_type::first);
+      (at == in_flight.end() ? in_flight.emplace_back(ledger, 0) : *at).second += documents;
     }
   }
-  for (const otlp::Signal signal : otlp::kSignals) {
-    ledger(signal).in_flight.set(static_cast<double>(in_flight[static_cast<std::size_t>(signal)]));
+  for (const auto& [ledger, documents] : in_flight) {
+    ledger->set_queued(documents);
   }
+  std::erase_if(in_flight, [](const auto& entry) { return entry.second == 0; });
+  counted_ = std::move(in_flight);
   const std::map<std::string, std::string> held = gate_.held();
   waiting_batches_.set(static_cast<double>(batches));
   indices_held_.set(static_cast<double>(held.size() - held.count(std::string(kCluster))));

@@ -17,13 +17,13 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/flow/concurrency_limit.h"
 #include "core/flow/retry_policy.h"
 #include "core/net/http.h"
 #include "core/telemetry/health.h"
-#include "core/telemetry/ledger.h"
 #include "core/telemetry/metrics.h"
 #include "prepper/deadletter/dead_letter_writer.h"
 #include "prepper/process/batch.h"
@@ -70,14 +70,15 @@ class BulkWriter {
 
  private:
   using Lock = std::unique_lock<std::mutex>;
-  using SignalCounts = std::array<std::uint64_t, otlp::kSignals.size()>;
+  // Documents by the ledger of their partition; few.
+  using DocumentCounts = std::vector<std::pair<std::shared_ptr<PartitionLedger>, std::int64_t>>;
   struct Work {
     BulkBatch batch;
     bool index_probe = false;
     bool look = false;  // nothing to send: ask whether OpenSearch is there
   };
 
-  static void count_documents(const BulkBatch& batch, SignalCounts& counts);
+  static void count_documents(const BulkBatch& batch, DocumentCounts& counts);
   void run(std::size_t thread);
   // The next batch to send; waits. False: stopping.
   bool take(Lock& lock, Work& work);
@@ -104,7 +105,6 @@ class BulkWriter {
   void index_succeeded(std::string_view index);
   void cluster_answers();
   void cluster_fails(const std::string& reason);
-  telemetry::StageLedger& ledger(otlp::Signal signal) { return ledgers_[static_cast<std::size_t>(signal)]; }
 
   WriterConfig config_;
   net::HttpTransportFactory factory_;
@@ -112,7 +112,6 @@ class BulkWriter {
   DeadLetterWriter& dead_letters_;
   telemetry::Registry& registry_;
   telemetry::Health& health_;
-  std::vector<telemetry::StageLedger> ledgers_;  // by signal
   telemetry::Histogram request_seconds_;
   telemetry::Counter request_bytes_;
   telemetry::Gauge waiting_batches_, indices_held_, concurrency_;
@@ -123,7 +122,8 @@ class BulkWriter {
   std::deque<BulkBatch> ready_;
   std::multimap<std::uint64_t, BulkBatch> delayed_;                 // by the time when they are due
   std::map<std::string, std::deque<BulkBatch>, std::less<>> held_;  // by index
-  std::map<std::size_t, SignalCounts> active_;                      // documents being sent, by thread
+  std::map<std::size_t, DocumentCounts> active_;                    // documents being sent, by thread
+  DocumentCounts counted_;                                          // by the last tick()
   std::uint32_t in_flight_ = 0;                                     // requests
   IndexGate gate_;  // the empty name stands for the whole cluster
   flow::ConcurrencyLimit limit_;

@@ -64,7 +64,8 @@ class Encoding {
     record.timestamp_ms = kReceivedMillis;
     record.value = *owner;
     record.owner = owner;
-    auto message = std::make_shared<SourceMessage>(std::move(record), signal, 1, &sink);
+    auto message = std::make_shared<SourceMessage>(std::move(record), signal, 1, &sink,
+                                                   std::make_shared<PartitionLedger>(LedgerCounts{}));
     encoder.encode(message);
     return message;
   }

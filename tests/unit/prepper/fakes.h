@@ -52,7 +52,15 @@ class FakeBus : public bus::Bus {
   std::optional<std::int64_t> committed(const std::string& topic, std::int32_t partition = 0) {
     const std::lock_guard lock(mutex_);
     const auto at = committed_.find({topic, partition});
-    return at == committed_.end() ? std::nullopt : std::optional(at->second);
+    return at == committed_.end() ? std::nullopt : std::optional(at->second.offset);
+  }
+  std::string metadata(const std::string& topic) {
+    const std::lock_guard lock(mutex_);
+    return committed_[{topic, 0}].metadata;
+  }
+  void set_committed(const std::string& topic, std::int64_t offset, std::string metadata) {
+    const std::lock_guard lock(mutex_);
+    committed_[{topic, 0}] = {{topic, 0}, offset, std::move(metadata)};
   }
   std::int64_t position(const std::string& topic) {
     const std::lock_guard lock(mutex_);
@@ -175,7 +183,7 @@ class FakeBus : public bus::Bus {
     Result<void> commit(std::span<const bus::Commit> commits) override {
       const std::lock_guard lock(bus_.mutex_);
       for (const bus::Commit& commit : commits) {
-        bus_.committed_[commit.partition] = commit.offset;
+        bus_.committed_[commit.partition] = commit;
       }
       return {};
     }
@@ -190,7 +198,16 @@ class FakeBus : public bus::Bus {
       return {};
     }
     std::vector<Progress> progress() override { return {}; }
-    void close() override {}
+    void close() override {
+      std::vector<bus::TopicPartition> owned;
+      {
+        const std::lock_guard lock(bus_.mutex_);
+        owned.assign(bus_.assigned_.begin(), bus_.assigned_.end());
+      }
+      listener_.on_revoked(owned, false);
+      const std::lock_guard lock(bus_.mutex_);
+      bus_.assigned_.clear();
+    }
 
    private:
     void rebalance() {
@@ -203,7 +220,14 @@ class FakeBus : public bus::Bus {
         if (assigned) {
           bus::Assignment assignment;
           assignment.partition = name;
-          assignment.committed = bus_.committed(name.topic, name.partition);
+          {
+            const std::lock_guard lock(bus_.mutex_);
+            if (const auto stored = bus_.committed_.find(name); stored != bus_.committed_.end()) {
+              assignment.committed = stored->second.offset;
+              assignment.metadata = stored->second.metadata;
+            }
+            assignment.high = static_cast<std::int64_t>(bus_.logs_[name].size());
+          }
           assignment.start = assignment.committed.value_or(0);
           listener_.on_assigned({&assignment, 1});
           const std::lock_guard lock(bus_.mutex_);
@@ -229,7 +253,8 @@ class FakeBus : public bus::Bus {
 
   std::mutex mutex_;
   std::map<bus::TopicPartition, std::vector<Stored>> logs_;
-  std::map<bus::TopicPartition, std::int64_t> positions_, committed_;
+  std::map<bus::TopicPartition, std::int64_t> positions_;
+  std::map<bus::TopicPartition, bus::Commit> committed_;
   std::set<bus::TopicPartition> assigned_;
   std::vector<std::pair<bus::TopicPartition, bool>> changes_;
   std::map<std::string, bus::TopicConfig> topics_;

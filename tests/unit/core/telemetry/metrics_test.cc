@@ -64,6 +64,20 @@ TEST(Registry, RemovesASampledSeriesWithItsLastToken) {
   EXPECT_THAT(registry.expose(), Not(HasSubstr("naru_queue_bytes{of=\"a\"}")));
 }
 
+TEST(Registry, ShowsASampledCounterFromItsSampleOn) {
+  Registry registry;
+  std::uint64_t count = 7;
+  auto token = registry.sampled_counter("naru_done_total", "Done.", {}, [&] { return count; });
+  EXPECT_THAT(registry.expose(), HasSubstr("# TYPE naru_done_total counter\nnaru_done_total 7\n"));
+  count = 9;
+  EXPECT_THAT(registry.expose(), HasSubstr("naru_done_total 9\n"));
+  token.reset();
+  EXPECT_THAT(registry.expose(), Not(HasSubstr("naru_done_total 9")));
+  count = 3;
+  token = registry.sampled_counter("naru_done_total", "Done.", {}, [&] { return count; });
+  EXPECT_THAT(registry.expose(), HasSubstr("naru_done_total 3\n"));
+}
+
 TEST(Registry, MayDieBeforeATokenOfIts) {
   std::optional<Registry> registry(std::in_place);
   auto token = registry->sampled_gauge("naru_queue_bytes", "Queue.", {}, [] { return 1.0; });
