@@ -107,8 +107,7 @@ void encode(benchmark::State& state, std::string (*line)(std::size_t), bool with
     record.timestamp_ms = static_cast<UnixMillis>(kTime / kNanosPerMilli);
     record.value = *value;
     record.owner = value;
-    encoder.encode(std::make_shared<SourceMessage>(std::move(record), otlp::Signal::kLogs, 1, &sink,
-                                                   std::make_shared<PartitionLedger>(LedgerCounts{})));
+    encoder.encode(std::make_shared<SourceMessage>(std::move(record), otlp::Signal::kLogs, 1, &sink));
   }
   encoder.flush();
   if (sink.letters > 0 || sink.documents != state.iterations() * kRecords) {

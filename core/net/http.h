@@ -87,6 +87,9 @@ class HttpTransport {
   // same identities). kTooLarge: the response is over the client's limit. A response of any status is a
   // success here.
   virtual Result<HttpResponse> exchange(HttpRequest request, std::chrono::milliseconds deadline) = 0;
+  // From any thread: the exchange that runs, and all later ones, end soon, as if their deadline had passed. A
+  // transport that never waits long needs none.
+  virtual void cancel() {}
 };
 
 using HttpTransportFactory = std::function<std::unique_ptr<HttpTransport>()>;

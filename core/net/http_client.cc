@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <array>
+#include <atomic>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
@@ -147,6 +148,11 @@ class HttpClient final : public HttpTransport {
     }
   }
 
+  void cancel() override {
+    cancelled_ = true;
+    io_.stop();
+  }
+
  private:
   struct Attempt {
     std::optional<HttpResponse> response;
@@ -178,6 +184,9 @@ class HttpClient final : public HttpTransport {
   std::optional<error_code> run(Clock::time_point until, Start start) {
     std::optional<error_code> outcome;
     io_.restart();
+    if (cancelled_) {  // after restart(), or a stop() of cancel() could be undone unseen
+      return std::nullopt;
+    }
     start([&outcome](const error_code& error, auto&&...) { outcome = error; });
     io_.run_until(until);
     if (outcome.has_value()) {
@@ -185,7 +194,10 @@ class HttpClient final : public HttpTransport {
     }
     error_code ignored;
     layer().close(ignored);
-    io_.run();
+    while (!outcome.has_value()) {  // the handler must not outlive this, whenever cancel() comes
+      io_.restart();
+      io_.run();
+    }
     return std::nullopt;
   }
 
@@ -433,6 +445,7 @@ class HttpClient final : public HttpTransport {
   std::optional<ssl::stream<tcp::socket>> stream_;  // takes socket_ over when TLS is on
   boost::beast::flat_buffer buffer_;
   bool connected_ = false;
+  std::atomic<bool> cancelled_{false};
   Clock::time_point deadline_;
   std::future<Result<Endpoints>> lookup_;
 };

@@ -64,8 +64,7 @@ class Encoding {
     record.timestamp_ms = kReceivedMillis;
     record.value = *owner;
     record.owner = owner;
-    auto message = std::make_shared<SourceMessage>(std::move(record), signal, 1, &sink,
-                                                   std::make_shared<PartitionLedger>(LedgerCounts{}));
+    auto message = std::make_shared<SourceMessage>(std::move(record), signal, 1, &sink);
     encoder.encode(message);
     return message;
   }

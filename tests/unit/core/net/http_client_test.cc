@@ -107,6 +107,26 @@ TEST(HttpClient, EndsAtItsDeadlineWithTimeout) {
   arrived.get_future().get()(text_response(200, ""));
 }
 
+TEST(HttpClient, EndsAtOnceWhenItIsCancelled) {
+  std::promise<void> asked, ended;
+  ScriptedServer server([&](RawListener& listener) {
+    RawSocket peer = listener.accept();
+    peer.read_until("\r\n\r\n");
+    asked.set_value();
+    ended.get_future().wait();
+  });
+  const auto client = client_of(server.endpoint());
+  auto answer = std::async(std::launch::async,
+                           [&] { return client->exchange(request_of("POST", "/"), std::chrono::hours(1)); });
+  asked.get_future().wait();
+  client->cancel();
+  const auto first = answer.get();
+  ASSERT_FALSE(first.has_value());
+  EXPECT_EQ(first.error().code(), ErrorCode::kTimeout);
+  EXPECT_FALSE(client->exchange(request_of("GET", "/"), std::chrono::hours(1)).has_value());
+  ended.set_value();
+}
+
 TEST(HttpClient, SaysUnavailableWhenNobodyListens) {
   std::string endpoint;
   {
