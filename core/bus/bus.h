@@ -108,6 +108,9 @@ class RebalanceListener {
   virtual void on_assigned(std::span<Assignment> partitions) = 0;
   // `lost`: the group gave them to others already; commits would be refused.
   virtual void on_revoked(std::span<const TopicPartition> partitions, bool lost) = 0;
+  // Of an assigned partition: the log had dropped `records` that were to be read; reading goes on behind
+  // them.
+  virtual void on_lost(const TopicPartition& /*partition*/, std::uint64_t /*records*/) {}
 };
 
 // Used by one thread. A group's partitions are spread over its consumers; without a group the consumer reads
@@ -165,6 +168,10 @@ class Bus {
   // Creates what is missing; never changes what exists. kUnavailable.
   virtual Result<void> ensure_topics(std::span<const TopicConfig> topics) = 0;
   virtual Result<std::vector<TopicState>> describe(std::span<const std::string> topics) = 0;
+  // How long a topic keeps a record that is not finished; max(): for ever. kUnavailable, kNotFound.
+  virtual Result<std::chrono::milliseconds> retention(const std::string& /*topic*/) {
+    return std::chrono::milliseconds::max();
+  }
   // Stable name of the cluster (Kafka's cluster id; the local bus draws one at creation). kUnavailable.
   virtual Result<std::string> cluster_id() = 0;
 };

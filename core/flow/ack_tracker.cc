@@ -10,7 +10,7 @@ AckTracker::AckTracker(std::size_t entries_max, std::int64_t start, std::vector<
       restored_end_(finished.empty() ? start : finished.back().end),
       commit_(start) {}
 
-AckTracker::Added AckTracker::add(std::int64_t offset, UnixNanos now) {
+AckTracker::Added AckTracker::add(std::int64_t offset, UnixNanos now, UnixMillis timestamp_ms) {
   if (full() || (newest_.has_value() && offset <= *newest_)) {
     return Added::kRefused;
   }
@@ -25,7 +25,7 @@ AckTracker::Added AckTracker::add(std::int64_t offset, UnixNanos now) {
   if (finished && restored_.front().end == offset + 1) {
     restored_.pop_front();
   }
-  entries_.push_back({offset, now, finished});
+  entries_.push_back({offset, now, timestamp_ms, finished});
   if (!finished) {
     ++unfinished_;
     return Added::kNew;
@@ -69,6 +69,10 @@ std::vector<OffsetRun> AckTracker::finished_runs() const {
 
 std::optional<UnixNanos> AckTracker::oldest_unfinished() const {
   return entries_.empty() ? std::nullopt : std::optional(entries_.front().added);
+}
+
+std::optional<UnixMillis> AckTracker::oldest_timestamp_ms() const {
+  return entries_.empty() ? std::nullopt : std::optional(entries_.front().timestamp_ms);
 }
 
 }  // namespace naru::flow

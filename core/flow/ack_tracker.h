@@ -40,7 +40,8 @@ class AckTracker {
   bool full() const { return entries_.size() >= entries_max_; }
   std::size_t size() const { return entries_.size(); }
 
-  Added add(std::int64_t offset, UnixNanos now);
+  // `timestamp_ms`: the record's own, for oldest_timestamp_ms().
+  Added add(std::int64_t offset, UnixNanos now, UnixMillis timestamp_ms = 0);
 
   // False: unknown, or finished before (a late or repeated result; nothing changes).
   bool finish(std::int64_t offset);
@@ -60,6 +61,7 @@ class AckTracker {
 
   // When the oldest unfinished record was added.
   std::optional<UnixNanos> oldest_unfinished() const;
+  std::optional<UnixMillis> oldest_timestamp_ms() const;
 
   // Records added and not finished.
   std::size_t unfinished() const { return unfinished_; }
@@ -68,6 +70,7 @@ class AckTracker {
   struct Entry {
     std::int64_t offset;
     UnixNanos added;
+    UnixMillis timestamp_ms;
     bool finished;
   };
   void advance();

@@ -31,6 +31,7 @@ using KafkaError = std::unique_ptr<rd_kafka_error_t, Freeing<rd_kafka_error_dest
 using Metadata = std::unique_ptr<const struct rd_kafka_metadata, Freeing<rd_kafka_metadata_destroy>>;
 using MessageHeaders = std::unique_ptr<rd_kafka_headers_t, Freeing<rd_kafka_headers_destroy>>;
 using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, Freeing<rd_kafka_NewTopic_destroy>>;
+using ConfigResource = std::unique_ptr<rd_kafka_ConfigResource_t, Freeing<rd_kafka_ConfigResource_destroy>>;
 using AdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, Freeing<rd_kafka_AdminOptions_destroy>>;
 using MemoryText = std::unique_ptr<char, void (*)(char*)>;
 

@@ -156,6 +156,9 @@ Result<void> KafkaConsumer::poll(std::vector<InRecord>& out, std::size_t records
   if (rebalance_error_) {
     keep_first(fail(*std::exchange(rebalance_error_, std::nullopt)));
   }
+  if (!held_.empty()) {
+    keep_first(fail(ErrorCode::kNotFound, held_.begin()->second));
+  }
   return result;
 }
 
@@ -266,8 +269,8 @@ Result<void> KafkaConsumer::assign(std::vector<Assignment>& partitions) {
   const PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
   for (const Assignment& entry : partitions) {
     const StartPosition start = decide_start(entry.start, entry.low, entry.high, bus_.out_of_range);
-    if (start.out_of_range) {
-      count_lost(entry.partition, entry, entry.start, start.lost);
+    if (start.out_of_range && bus_.out_of_range == OutOfRange::kContinueAtOldest) {
+      pass_gap(entry, entry.start, start.lost);
     }
     auto* added = rd_kafka_topic_partition_list_add(list.get(), entry.partition.topic.c_str(),
                                                     entry.partition.partition);
@@ -298,7 +301,9 @@ void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& partitions, bool los
   }
   for (const TopicPartition& entry : known) {
     owned_.erase(entry);
+    held_.erase(entry);
   }
+  show_held();
   const KafkaError error(rd_kafka_incremental_unassign(client_.get(), &partitions));
   if (error != nullptr) {
     rebalance_error_ = to_error(error.get(), "giving partitions back");
@@ -342,24 +347,46 @@ Result<void> KafkaConsumer::discover_partitions() {
   return {};
 }
 
-void KafkaConsumer::count_lost(const TopicPartition& partition, const Assignment& bounds, std::int64_t wanted,
-                               std::int64_t lost) const {
-  const bool goes_on = bus_.out_of_range == OutOfRange::kContinueAtOldest;
-  telemetry::log_error(
-      "kafka", "offset {} of {} is not in the log any more (it holds {} to {}): {} records are lost; {}",
-      wanted, partition_name(partition.topic, partition.partition), bounds.low, bounds.high, lost,
-      goes_on ? "reading goes on at the oldest, as configured"
-              : "the partition is held until a person decides");
+// Declared policy: what is gone counts as lost.
+void KafkaConsumer::pass_gap(const Assignment& bounds, std::int64_t wanted, std::int64_t lost) {
+  const TopicPartition& partition = bounds.partition;
+  telemetry::log_error("kafka",
+                       "offset {} of {} is not in the log any more (it holds {} to {}): {} records are lost; "
+                       "reading goes on at the "
+                       "oldest, as configured",
+                       wanted, partition_name(partition.topic, partition.partition), bounds.low, bounds.high,
+                       lost);
   if (bus_.metrics != nullptr) {
     bus_.metrics
         ->counter("naru_kafka_out_of_range_records_total",
                   "Records that the log dropped before this group had read them.",
                   {{"topic", partition.topic}})
         .add(static_cast<std::uint64_t>(lost));
+  }
+  listener_.on_lost(partition, static_cast<std::uint64_t>(lost));
+}
+
+void KafkaConsumer::hold(const Assignment& bounds, std::int64_t wanted) {
+  const TopicPartition& partition = bounds.partition;
+  const auto [at, fresh] = held_.insert_or_assign(
+      partition,
+      fmt::format(
+          "offset {} of {} is out of range (the log holds {} to {}); the partition is held: decide with "
+          "out_of_range: continue_at_oldest, or set the group's offset while no prepper runs",
+          wanted, partition_name(partition.topic, partition.partition), bounds.low, bounds.high));
+  if (fresh) {
+    telemetry::log_error("kafka", "{}", at->second);
+  }
+  show_held();
+}
+
+void KafkaConsumer::show_held() const {
+  if (bus_.metrics != nullptr) {
     bus_.metrics
-        ->counter("naru_kafka_out_of_range_total", "Positions found outside of what a partition still holds.",
-                  {{"topic", partition.topic}})
-        .add();
+        ->gauge("naru_kafka_held_partitions",
+                "Partitions that are not read because their position is not in the log; a person decides.",
+                {{"group", config_.group}})
+        .set(static_cast<double>(held_.size()));
   }
 }
 
@@ -368,15 +395,12 @@ Result<void> KafkaConsumer::position_is_gone(const TopicPartition& partition, st
   NARU_TRY(std::vector<Assignment> found, look_up({partition}));
   Assignment& bounds = found.front();
   const StartPosition start = decide_start(position, bounds.low, bounds.high, bus_.out_of_range);
-  const std::string name = partition_name(partition.topic, partition.partition);
   if (bus_.out_of_range == OutOfRange::kHold) {
-    return fail(
-        ErrorCode::kNotFound,
-        fmt::format("offset {} of {} is out of range (the log holds {} to {}); the partition is held: decide "
-                    "with out_of_range: continue, or seek the group",
-                    position, name, bounds.low, bounds.high));
+    hold(bounds, position);
+    return {};
   }
-  count_lost(partition, bounds, position, start.lost);
+  const std::string name = partition_name(partition.topic, partition.partition);
+  pass_gap(bounds, position, start.lost);
   // seek() does not recover from this error; giving the partition back and taking it again does.
   const PartitionList list = to_list(std::span(&partition, 1));
   KafkaError error(rd_kafka_incremental_unassign(client_.get(), list.get()));

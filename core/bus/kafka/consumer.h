@@ -41,8 +41,9 @@ class KafkaConsumer final : public Consumer {
   Result<void> assign(std::vector<Assignment>& partitions);
   Result<void> take(rd_kafka_message_t* message);
   Result<void> position_is_gone(const TopicPartition& partition, std::int64_t position);
-  void count_lost(const TopicPartition& partition, const Assignment& bounds, std::int64_t wanted,
-                  std::int64_t lost) const;
+  void pass_gap(const Assignment& bounds, std::int64_t wanted, std::int64_t lost);
+  void hold(const Assignment& bounds, std::int64_t wanted);
+  void show_held() const;
   Result<void> commit_together(const std::vector<const Commit*>& commits);
 
   const KafkaBusConfig bus_;
@@ -51,6 +52,7 @@ class KafkaConsumer final : public Consumer {
   Client client_;
   std::map<TopicPartition, std::int64_t> owned_;  // with the offset where reading began
   std::vector<TopicPartition> waiting_;           // assigned by the group, bounds not read yet
+  std::map<TopicPartition, std::string> held_;    // out of range, with the reason; poll() tells it each time
   std::uint64_t next_discovery_ns_ = 0;           // without a group
   std::vector<InRecord>* out_ = nullptr;          // of the poll that runs
   std::size_t out_begin_ = 0;

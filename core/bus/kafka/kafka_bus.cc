@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "core/bus/kafka/client.h"
 #include "core/bus/kafka/consumer.h"
 #include "core/bus/kafka/producer.h"
@@ -21,6 +23,7 @@ class KafkaBus final : public Bus {
   }
   Result<void> ensure_topics(std::span<const TopicConfig> topics) override;
   Result<std::vector<TopicState>> describe(std::span<const std::string> topics) override;
+  Result<std::chrono::milliseconds> retention(const std::string& topic) override;
   Result<std::string> cluster_id() override;
 
  private:
@@ -117,6 +120,48 @@ Result<std::vector<TopicState>> KafkaBus::describe(std::span<const std::string> 
     out.push_back({topic, found == known.end() ? 0 : found->second, found != known.end()});
   }
   return out;
+}
+
+Result<std::chrono::milliseconds> KafkaBus::retention(const std::string& topic) {
+  const AdminOptions options(rd_kafka_AdminOptions_new(admin_.get(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS));
+  char text[512];
+  rd_kafka_AdminOptions_set_request_timeout(options.get(), timeout_ms(), text, sizeof(text));
+  const ConfigResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str()));
+  rd_kafka_ConfigResource_t* asked = resource.get();
+  const Queue queue(rd_kafka_queue_new(admin_.get()));
+  rd_kafka_DescribeConfigs(admin_.get(), &asked, 1, options.get(), queue.get());
+  const Event event(rd_kafka_queue_poll(queue.get(), 2 * timeout_ms()));
+  const std::string what = "settings of topic " + topic;
+  if (event == nullptr) {
+    return fail(ErrorCode::kTimeout, what + ": Kafka did not answer in time");
+  }
+  if (const auto code = rd_kafka_event_error(event.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return fail(to_error(code, what, rd_kafka_event_error_string(event.get())));
+  }
+  std::size_t count = 0;
+  const rd_kafka_ConfigResource_t** found =
+      rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event.get()), &count);
+  if (count != 1) {
+    return fail(ErrorCode::kInternal, what + ": Kafka answered for another number of topics");
+  }
+  if (const auto code = rd_kafka_ConfigResource_error(found[0]); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const char* reason = rd_kafka_ConfigResource_error_string(found[0]);
+    return fail(to_error(code, what, reason == nullptr ? "" : reason));
+  }
+  std::size_t entries = 0;
+  const rd_kafka_ConfigEntry_t** settings = rd_kafka_ConfigResource_configs(found[0], &entries);
+  std::int64_t kept_ms = -1;
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::string_view name = rd_kafka_ConfigEntry_name(settings[i]);
+    const char* text_value = rd_kafka_ConfigEntry_value(settings[i]);
+    const std::string_view value = text_value == nullptr ? "" : text_value;
+    if (name == "retention.ms") {
+      std::from_chars(value.data(), value.data() + value.size(), kept_ms);
+    } else if (name == "cleanup.policy" && value.find("delete") == std::string_view::npos) {
+      return std::chrono::milliseconds::max();
+    }
+  }
+  return kept_ms < 0 ? std::chrono::milliseconds::max() : std::chrono::milliseconds(kept_ms);
 }
 
 Result<std::string> KafkaBus::cluster_id() {

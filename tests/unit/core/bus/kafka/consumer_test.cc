@@ -15,6 +15,7 @@ using std::chrono::milliseconds;
 struct Listener : RebalanceListener {
   std::vector<Assignment> assigned;
   std::vector<TopicPartition> revoked;
+  std::vector<std::uint64_t> lost;
   std::function<void(Assignment&)> choose;
   void on_assigned(std::span<Assignment> partitions) override {
     for (Assignment& entry : partitions) {
@@ -27,6 +28,7 @@ struct Listener : RebalanceListener {
   void on_revoked(std::span<const TopicPartition> partitions, bool) override {
     revoked.insert(revoked.end(), partitions.begin(), partitions.end());
   }
+  void on_lost(const TopicPartition&, std::uint64_t records) override { lost.push_back(records); }
 };
 
 // The stored offsets of a group, without being its member. (librdkafka's mock answers no second member of a
@@ -214,6 +216,14 @@ TEST_F(KafkaConsumerTest, HoldsAPartitionWhosePositionIsGone) {
   EXPECT_EQ(polled.error().code(), ErrorCode::kNotFound);
   EXPECT_NE(polled.error().message().find("t[0]"), std::string::npos);
   EXPECT_TRUE(out.empty());
+  EXPECT_TRUE(listener.lost.empty()) << "it is decided by a person";
+  EXPECT_FALSE(reader->poll(out, 10, milliseconds(10))) << "it is said as long as it is so";
+  produce("b", 1);
+  for (int i = 0; i < 300 && out.empty(); ++i) {
+    EXPECT_FALSE(reader->poll(out, 10, milliseconds(100)));
+  }
+  ASSERT_EQ(out.size(), 1U) << "other partitions are read on";
+  EXPECT_EQ(out[0].value, "b");
 }
 
 TEST_F(KafkaConsumerTest, ContinuesAtTheOldestRecordWhereThatIsDeclared) {
