@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "prepper/consume/lanes.h"
 #include "prepper/process/index_name.h"
 
 namespace naru::prepper {
@@ -26,8 +27,10 @@ struct DatasetConfig {
 
 struct ConsumeConfig {
   std::string group = "naru-prepper";
-  std::uint32_t workers = 1;
+  std::uint32_t concurrency = 1;
+  Order order = Order::kNone;
   std::uint64_t bytes_max = 128u << 20;
+  std::uint64_t partition_bytes_max = 64u << 20;
   std::uint32_t messages_max = 10'000;
   std::chrono::milliseconds commit_interval{1'000};
 };

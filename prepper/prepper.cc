@@ -44,7 +44,9 @@ ConsumerConfig consumer_config(const PrepperConfig& config) {
   out.topics = {{otlp::Signal::kLogs, config.topics.logs},
                 {otlp::Signal::kMetrics, config.topics.metrics},
                 {otlp::Signal::kTraces, config.topics.traces}};
-  out.workers = config.consume.workers;
+  out.concurrency = config.consume.concurrency;
+  out.order = config.consume.order;
+  out.partition_bytes_max = config.consume.partition_bytes_max;
   out.bytes_max = config.consume.bytes_max;
   out.messages_max = config.consume.messages_max;
   out.commit_interval = config.consume.commit_interval;

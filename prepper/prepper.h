@@ -1,7 +1,8 @@
 // The prepper: consumes OTLP from the bus and writes documents to OpenSearch, each exactly once in its index.
 //
-// Owns its threads (one that polls, `consume.workers` that encode, `bulk.writers` that send). Everything that
-// it waits for outside (bus, OpenSearch) may be away: it logs, turns /readyz red and goes on when it is back.
+// Owns its threads (one that polls, `consume.concurrency` that encode, `bulk.writers` that send). Everything
+// that it waits for outside (bus, OpenSearch) may be away: it logs, turns /readyz red and goes on when it is
+// back.
 #pragma once
 
 #include <chrono>
@@ -40,8 +41,8 @@ class Prepper {
   // kInvalidArgument: the mappings directory; kUnavailable, kIo: the bus cannot make a producer at all.
   Result<void> start();
   // Stops reading, lets what is in flight become durable for at most `drain`, stores the positions. Returns
-  // how many messages were left: they are consumed again at the next start and meet their own ids. A request
-  // that OpenSearch does not answer delays the return by up to bulk.request_timeout.
+  // how many messages were left: they are consumed again at the next start and meet their own ids. Requests
+  // that OpenSearch does not answer are given up.
   std::size_t stop(std::chrono::milliseconds drain);
   Progress progress() const;
 

@@ -28,10 +28,19 @@ void describe(config::Schema<DatasetConfig>& s) {
 
 void describe(config::Schema<ConsumeConfig>& s) {
   s.field("group", &ConsumeConfig::group, "Consumer group; all preppers of one platform share it.");
-  s.field("workers", &ConsumeConfig::workers, "Threads that turn records into documents.").min(1).max(64);
+  s.field("concurrency", &ConsumeConfig::concurrency,
+          "Threads that turn records into documents; may be more than there are partitions.")
+      .min(1)
+      .max(64);
+  s.choice("order", &ConsumeConfig::order,
+           "key: records of one Kafka key are worked on in their order; none: in any order.",
+           {{"none", Order::kNone}, {"key", Order::kKey}});
   s.bytes("bytes_max", &ConsumeConfig::bytes_max,
           "Consumed bytes and their documents that may be unfinished; over it reading pauses.")
       .min(16u << 20);
+  s.bytes("partition_bytes_max", &ConsumeConfig::partition_bytes_max,
+          "Likewise of one partition, so that one that is stuck does not stop the others.")
+      .min(1u << 20);
   s.field("messages_max", &ConsumeConfig::messages_max,
           "Messages of one partition between the oldest unfinished and the newest.")
       .min(1024);

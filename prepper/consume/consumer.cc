@@ -1,5 +1,7 @@
 #include "prepper/consume/consumer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -14,6 +16,8 @@ constexpr std::size_t kPollRecordsMax = 512;
 constexpr std::chrono::milliseconds kPollWait{50};
 constexpr std::uint64_t kTickEvery = kNanosPerSecond;
 constexpr std::uint64_t kLogEvery = 30 * kNanosPerSecond;
+constexpr std::uint64_t kRetentionEvery = 600 * kNanosPerSecond;
+constexpr double kRetentionAlarm = 0.5;
 constexpr double kOldestUnfinishedMax = 120;  // seconds until /readyz turns red
 
 std::uint64_t nanos(std::chrono::milliseconds duration) {
@@ -44,10 +48,15 @@ Consumer::Consumer(ConsumerConfig config, bus::Bus& bus,
           "naru_prepper_commit_metadata_ignored_total",
           "Commits whose metadata belongs to another cluster, topic or offset, or is damaged.",
           {{"pipeline", config_.pipeline}})),
+      retention_used_(registry.gauge(
+          "naru_prepper_retention_used_ratio",
+          "Age of the oldest unfinished record, in parts of the time that its topic keeps records.",
+          {{"pipeline", config_.pipeline}})),
       bytes_held_(registry.gauge("naru_prepper_held_bytes",
                                  "Consumed values and their documents that are not finished.",
                                  {{"pipeline", config_.pipeline}})),
-      budget_(config_.bytes_max) {
+      budget_(config_.bytes_max),
+      tasks_(config_.concurrency, config_.order) {
   for (const otlp::Signal signal : otlp::kSignals) {
     if (const auto topic = config_.topics.find(signal); topic != config_.topics.end()) {
       signals_.emplace(topic->second, signal);
@@ -101,6 +110,7 @@ void Consumer::join() {
 
 void Consumer::completed(const std::shared_ptr<SourceMessage>& message) {
   budget_.release(message->charged_bytes);
+  message->ledger->add_held_bytes(-static_cast<std::int64_t>(message->charged_bytes));
   in_flight_.fetch_sub(message->records, std::memory_order_relaxed);
   message->ledger->add_in_flight(Stage::kPrepper, -static_cast<std::int64_t>(message->records));
   message->count(Stage::kPrepper, Fate::kDelivered, static_cast<std::uint32_t>(message->documents));
@@ -111,27 +121,24 @@ void Consumer::completed(const std::shared_ptr<SourceMessage>& message) {
 
 // --- the workers
 
-void Consumer::work() {
+void Consumer::work(std::size_t worker) {
   std::unique_ptr<Encoder> encoder = make_encoder_(cluster_id_);
   std::uint64_t opened = 0;
   while (true) {
     std::shared_ptr<SourceMessage> message;
     {
       std::unique_lock lock(tasks_mutex_);
-      const auto wakes = [&] { return workers_stop_ || !tasks_.empty() || flush_now_.load(); };
+      const auto wakes = [&] { return workers_stop_ || tasks_.has(worker) || flush_now_.load(); };
       if (!encoder->has_open_batch()) {
-        tasks_ready_.wait(lock, [&] { return workers_stop_ || !tasks_.empty(); });
+        tasks_ready_.wait(lock, [&] { return workers_stop_ || tasks_.has(worker); });
       } else {
         const std::uint64_t now = monotonic_now();
         const std::uint64_t due = opened + nanos(config_.linger);
         tasks_ready_.wait_for(lock, std::chrono::nanoseconds(due > now ? due - now : 0), wakes);
       }
-      if (workers_stop_ && tasks_.empty()) {
+      message = tasks_.take(worker).value_or(nullptr);
+      if (workers_stop_ && message == nullptr) {
         break;
-      }
-      if (!tasks_.empty()) {
-        message = std::move(tasks_.front());
-        tasks_.pop_front();
       }
     }
     if (message == nullptr) {
@@ -145,7 +152,9 @@ void Consumer::work() {
     message->ledger->add_in_flight(Stage::kPrepper, static_cast<std::int64_t>(message->records));
     records_.fetch_add(message->records, std::memory_order_relaxed);
     in_flight_.fetch_add(message->records, std::memory_order_relaxed);
-    budget_.charge(message->charged_bytes - message->record.value.size());
+    const std::uint64_t document_bytes = message->charged_bytes - message->record.value.size();
+    budget_.charge(document_bytes);
+    message->ledger->add_held_bytes(static_cast<std::int64_t>(document_bytes));
     finish(message, 1);
     const std::uint64_t now = monotonic_now();
     if (encoder->has_open_batch() && !was_open) {
@@ -211,8 +220,8 @@ void Consumer::run() {
     return;
   }
   health_.set_dependency("bus", true);
-  for (std::uint32_t i = 0; i < config_.workers; ++i) {
-    workers_.emplace_back([this] { work(); });
+  for (std::uint32_t i = 0; i < config_.concurrency; ++i) {
+    workers_.emplace_back([this, i] { work(i); });
   }
   std::vector<bus::InRecord> records;
   std::uint64_t committed_at = monotonic_now(), ticked_at = 0, failed_logged = 0;
@@ -246,7 +255,9 @@ void Consumer::run() {
         failed_logged = now;
         telemetry::log_warn("prepper", "reading the bus fails: {}", polled.error().message());
       }
-      std::this_thread::sleep_for(kPollWait);
+      if (records.empty()) {  // one partition may be held while the others go on
+        std::this_thread::sleep_for(kPollWait);
+      }
     } else if (failed_logged != 0 || ticked_at == 0) {
       failed_logged = 0;
       health_.set_dependency("bus", true);
@@ -287,8 +298,9 @@ void Consumer::take_in(std::vector<bus::InRecord>& records) {
       continue;  // of a partition that was taken away in this very poll
     }
     Partition& partition = at->second;
+    partition.newest_timestamp_ms = record.timestamp_ms;
     NARU_CHECK(!partition.tracker.full(), "pace() leaves room for a poll");
-    switch (partition.tracker.add(record.offset, now)) {
+    switch (partition.tracker.add(record.offset, now, record.timestamp_ms)) {
       case flow::AckTracker::Added::kNew: break;
       case flow::AckTracker::Added::kFinished:
         partition.uncommitted = true;
@@ -305,12 +317,15 @@ void Consumer::take_in(std::vector<bus::InRecord>& records) {
                                                    this, partition.ledger);
     message->charged_bytes = bytes;
     budget_.charge(bytes);
+    partition.ledger->add_held_bytes(static_cast<std::int64_t>(bytes));
     messages.push_back(std::move(message));
   }
   {
     const std::lock_guard lock(tasks_mutex_);
-    tasks_.insert(tasks_.end(), std::make_move_iterator(messages.begin()),
-                  std::make_move_iterator(messages.end()));
+    for (std::shared_ptr<SourceMessage>& message : messages) {
+      const std::string_view key = message->record.key;
+      tasks_.put(key, std::move(message));
+    }
   }
   tasks_ready_.notify_all();
 }
@@ -404,7 +419,10 @@ void Consumer::pace() {
   for (auto& [name, partition] : partitions_) {
     // Room for a whole poll, or records would be fetched that cannot be tracked.
     const bool full = partition.tracker.size() + kPollRecordsMax > config_.messages_max;
-    const bool wanted = over || full;
+    // Likewise its own share of the bytes, so that one stuck partition does not stop the others.
+    const std::uint64_t most = config_.partition_bytes_max;
+    const bool heavy = partition.ledger->held_bytes() >= (partition.paused ? most / 4 * 3 : most);
+    const bool wanted = over || full || heavy;
     if (wanted != partition.paused) {
       partition.paused = wanted;
       (wanted ? pause : resume).push_back(name);
@@ -437,9 +455,11 @@ void Consumer::observe() {
       now.oldest_unfinished_seconds = std::max(now.oldest_unfinished_seconds.value_or(0), age);
     }
   }
+  std::map<bus::TopicPartition, std::int64_t> unread;
   for (const bus::Consumer::Progress& partition : consumer_->progress()) {
     const std::int64_t lag = std::max<std::int64_t>(partition.high - partition.position, 0);
     now.lag += lag;
+    unread.emplace(partition.partition, lag);
     lag_gauge(partition.partition).set(static_cast<double>(lag));
   }
   registry_
@@ -447,9 +467,64 @@ void Consumer::observe() {
              {{"pipeline", config_.pipeline}})
       .set(now.oldest_unfinished_seconds.value_or(0));
   bytes_held_.set(static_cast<double>(budget_.used()));
+  ask_retention(clock);
+  watch_retention(unread);
   const std::lock_guard lock(progress_mutex_);
   progress_.lag = now.lag;
   progress_.oldest_unfinished_seconds = now.oldest_unfinished_seconds;
+}
+
+void Consumer::ask_retention(std::uint64_t now) {
+  if (now < retention_due_) {
+    return;
+  }
+  retention_due_ = now + kRetentionEvery;
+  for (const auto& [topic, signal] : signals_) {
+    if (const Result<std::chrono::milliseconds> kept = bus_.retention(topic)) {
+      retention_[topic] = *kept;
+    } else {
+      telemetry::log_warn("prepper", "no alarm before topic {} drops records, its retention is not known: {}",
+                          topic, kept.error().message());
+    }
+  }
+}
+
+// An alarm long before the bus deletes what is not finished.
+void Consumer::watch_retention(const std::map<bus::TopicPartition, std::int64_t>& lag) {
+  const auto now_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli);
+  double worst = 0;
+  bus::TopicPartition of;
+  for (const auto& [name, partition] : partitions_) {
+    const auto kept = retention_.find(name.topic);
+    const auto behind = lag.find(name);
+    std::optional<UnixMillis> oldest = partition.tracker.oldest_timestamp_ms();
+    if (!oldest && behind != lag.end() && behind->second > 0 && partition.newest_timestamp_ms > 0) {
+      oldest = partition.newest_timestamp_ms;  // what comes next is hardly older
+    }
+    if (!oldest || kept == retention_.end()) {
+      continue;
+    }
+    const double used = static_cast<double>(now_ms - *oldest) / static_cast<double>(kept->second.count());
+    if (used > worst) {
+      worst = used;
+      of = name;
+    }
+  }
+  retention_used_.set(worst);
+  const bool alarm = worst >= kRetentionAlarm;
+  std::string reason;
+  if (alarm) {
+    reason = fmt::format(
+        "the oldest unfinished record of {}/{} has used {:.0f} % of the topic's retention: raise "
+        "retention.ms, or find out what the prepper waits for, before the bus deletes it",
+        of.topic, of.partition, worst * 100);
+    if (const std::uint64_t now = monotonic_now();
+        retention_logged_ == 0 || now - retention_logged_ > kLogEvery) {
+      retention_logged_ = now;
+      telemetry::log_error("prepper", "{}", reason);
+    }
+  }
+  health_.set("prepper retention", !alarm, reason);
 }
 
 Consumer::Progress Consumer::progress() const {
@@ -499,6 +574,20 @@ void Consumer::on_assigned(std::span<bus::Assignment> partitions) {
                                         .series = std::move(series),
                                         .finished = base});
   }
+}
+
+// They never came in, so that each is one record taken in and lost. How many records they held nobody knows.
+void Consumer::on_lost(const bus::TopicPartition& name, std::uint64_t records) {
+  const auto at = partitions_.find(name);
+  if (at == partitions_.end() || records == 0) {
+    return;
+  }
+  Partition& partition = at->second;
+  for (const Fate fate : {Fate::kAccepted, Fate::kLost}) {
+    partition.ledger->add(Stage::kPrepper, fate, records);
+    partition.finished.slots[ledger_slot(Stage::kPrepper, fate)] += records;
+  }
+  partition.uncommitted = true;
 }
 
 void Consumer::on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) {

@@ -1,8 +1,8 @@
 // Consumes the OTLP topics, hands messages to the encoders and commits what is finished.
 //
 // One poll thread that never blocks on work: when too many bytes are held it pauses its partitions and polls
-// on, so that the group keeps them. `workers` threads encode, one message at a time each; order inside a
-// partition does not matter, because documents are created, never changed. A partition's position is
+// on, so that the group keeps them. `concurrency` threads encode, one message at a time each, in the order of
+// keys or in any (lanes.h); there may be more of them than partitions. A partition's position is
 // committed only up to its first unfinished message; what is finished above it, and the ledger of all that is
 // finished, travel in the commit's metadata (docs/formats/commit-metadata.md).
 #pragma once
@@ -11,7 +11,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,6 +25,7 @@
 #include "core/flow/byte_budget.h"
 #include "core/telemetry/health.h"
 #include "core/telemetry/metrics.h"
+#include "prepper/consume/lanes.h"
 #include "prepper/consume/partition_ledger.h"
 #include "prepper/process/batch.h"
 #include "prepper/process/encoder.h"
@@ -35,8 +35,10 @@ namespace naru::prepper {
 struct ConsumerConfig {
   std::string group = "naru-prepper";
   std::map<otlp::Signal, std::string> topics;
-  std::uint32_t workers = 1;
-  std::uint64_t bytes_max = 128u << 20;   // consumed values and their documents, until finished
+  std::uint32_t concurrency = 1;  // workers
+  Order order = Order::kNone;
+  std::uint64_t bytes_max = 128u << 20;           // consumed values and their documents, until finished
+  std::uint64_t partition_bytes_max = 64u << 20;  // likewise, of one partition
   std::uint32_t messages_max = 10'000;    // per partition, from the oldest unfinished to the newest; >= 1,024
   std::chrono::milliseconds linger{200};  // an open batch is handed over after this
   std::chrono::milliseconds commit_interval{1'000};
@@ -80,6 +82,7 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
     std::map<std::int64_t, LedgerCounts> apart = {};  // thereof messages above tracker.commit_offset()
     bool uncommitted = false;                         // more is finished than the bus was told
     bool paused = false;                              // as the bus was told
+    UnixMillis newest_timestamp_ms = 0;               // of the last record taken in
 
     void finish(std::int64_t offset, const LedgerCounts& counts);
   };
@@ -93,10 +96,13 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   std::optional<bus::Commit> commit_of(const bus::TopicPartition& name, const Partition& partition) const;
   void pace();
   void observe();
+  void ask_retention(std::uint64_t now);
+  void watch_retention(const std::map<bus::TopicPartition, std::int64_t>& lag);
   telemetry::Gauge lag_gauge(const bus::TopicPartition& partition);
-  void work();
+  void work(std::size_t worker);
   void on_assigned(std::span<bus::Assignment> partitions) override;
   void on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) override;
+  void on_lost(const bus::TopicPartition& name, std::uint64_t records) override;
 
   ConsumerConfig config_;
   bus::Bus& bus_;
@@ -106,7 +112,7 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   telemetry::Health& health_;
   std::map<std::string, telemetry::Counter> encode_counters_;
   telemetry::Counter late_results_, commit_failures_, skipped_, metadata_ignored_;
-  telemetry::Gauge bytes_held_;
+  telemetry::Gauge retention_used_, bytes_held_;
 
   // The poll thread's own
   std::unique_ptr<bus::Consumer> consumer_;
@@ -115,11 +121,13 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   flow::ByteBudget budget_;
   std::map<std::string, otlp::Signal, std::less<>> signals_;  // by topic
   std::string cluster_id_;
+  std::map<std::string, std::chrono::milliseconds> retention_;  // by topic
+  std::uint64_t retention_due_ = 0, retention_logged_ = 0;
 
   // Messages for the workers
   std::mutex tasks_mutex_;
   std::condition_variable tasks_ready_;
-  std::deque<std::shared_ptr<SourceMessage>> tasks_;
+  Lanes<std::shared_ptr<SourceMessage>> tasks_;
   bool workers_stop_ = false;
   std::atomic<bool> flush_now_{false};
 

@@ -88,10 +88,16 @@ class PartitionLedger {
     return in_flight_[static_cast<std::size_t>(stage)].load(std::memory_order_relaxed) +
            (stage == Stage::kWriter ? queued_.load(std::memory_order_relaxed) : 0);
   }
+  // Consumed values and their documents that are not finished.
+  void add_held_bytes(std::int64_t n) { held_bytes_.fetch_add(n, std::memory_order_relaxed); }
+  std::uint64_t held_bytes() const {
+    return static_cast<std::uint64_t>(held_bytes_.load(std::memory_order_relaxed));
+  }
 
  private:
   std::array<std::atomic<std::uint64_t>, kStages * kFates> slots_{};
   std::array<std::atomic<std::int64_t>, kStages> in_flight_{};
+  std::atomic<std::int64_t> held_bytes_{0};
   std::atomic<std::int64_t> queued_{0};
 };
 

@@ -29,8 +29,9 @@ class CompletionSink {
 
 // A consumed bus record and the outputs that it still waits for. Shared by everything made from it.
 struct SourceMessage {
-  SourceMessage(bus::InRecord in, otlp::Signal kind, std::uint64_t assignment, CompletionSink* finished,
-                std::shared_ptr<PartitionLedger> partition)
+  SourceMessage(
+      bus::InRecord in, otlp::Signal kind, std::uint64_t assignment, CompletionSink* finished,
+      std::shared_ptr<PartitionLedger> partition = std::make_shared<PartitionLedger>(LedgerCounts{}))
       : record(std::move(in)),
         signal(kind),
         generation(assignment),

@@ -33,6 +33,12 @@ class FailoverTransport : public net::HttpTransport {
     }
   }
 
+  void cancel() override {
+    for (const auto& end : ends_) {
+      end->cancel();
+    }
+  }
+
  private:
   std::vector<std::unique_ptr<net::HttpTransport>> ends_;
   std::size_t current_;

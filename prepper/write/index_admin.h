@@ -45,7 +45,10 @@ class IndexAdmin : public ContractSource {
   std::shared_ptr<const Contract> contract(const IndexTarget& target) override;
   // The index refused a document by its mapping: read it again at the next use.
   void forget(const std::string& index);
-  void stop() { stopping_ = true; }
+  void stop() {
+    stopping_ = true;
+    transport_->cancel();
+  }
 
  private:
   struct Known {

@@ -87,6 +87,9 @@ BulkWriter::~BulkWriter() {
 
 void BulkWriter::start() {
   for (std::uint32_t i = 0; i < config_.threads; ++i) {
+    transports_.push_back(factory_());
+  }
+  for (std::uint32_t i = 0; i < config_.threads; ++i) {
     threads_.emplace_back([this, i] { run(i); });
   }
 }
@@ -98,6 +101,9 @@ void BulkWriter::stop() {
   }
   work_.notify_all();
   room_.notify_all();
+  for (const auto& transport : transports_) {
+    transport->cancel();
+  }
   for (std::thread& thread : threads_) {
     thread.join();
   }
@@ -238,14 +244,14 @@ bool BulkWriter::take(Lock& lock, Work& work) {
 }
 
 void BulkWriter::run(std::size_t thread) {
-  const std::unique_ptr<net::HttpTransport> transport = factory_();
+  net::HttpTransport& transport = *transports_[thread];
   BulkReader reader;
   Work work;
   Lock lock(mutex_);
   while (take(lock, work)) {
     if (work.look) {
       lock.unlock();
-      look(*transport);
+      look(transport);
       lock.lock();
       continue;
     }
@@ -254,7 +260,7 @@ void BulkWriter::run(std::size_t thread) {
     count_documents(work.batch, active_[thread]);
     lock.unlock();
     const std::uint64_t begin = monotonic_now();
-    const Result<net::HttpResponse> answer = send(*transport, work.batch);
+    const Result<net::HttpResponse> answer = send(transport, work.batch);
     const BulkOutcome outcome = reader.read(answer, work.batch.entries.size());
     request_seconds_.observe(static_cast<double>(monotonic_now() - begin) /
                              static_cast<double>(kNanosPerSecond));

@@ -54,8 +54,8 @@ class BulkWriter {
   void start();
   // Waits while the queue is full; after stop() the batch is dropped, its messages stay unfinished.
   void submit(BulkBatch batch);
-  // Ends the threads after their current requests. What waits is dropped unfinished: it will be consumed
-  // again, with the same ids.
+  // Ends the threads; requests that are not answered are given up. What waits is dropped unfinished: it will
+  // be consumed again, with the same ids.
   void stop();
 
   struct Totals {
@@ -125,6 +125,7 @@ class BulkWriter {
   std::map<std::size_t, DocumentCounts> active_;                    // documents being sent, by thread
   DocumentCounts counted_;                                          // by the last tick()
   std::uint32_t in_flight_ = 0;                                     // requests
+  std::vector<std::unique_ptr<net::HttpTransport>> transports_;     // by thread
   IndexGate gate_;  // the empty name stands for the whole cluster
   flow::ConcurrencyLimit limit_;
   flow::RetryPolicy retry_;

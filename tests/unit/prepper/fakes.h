@@ -41,9 +41,20 @@ class FakeBus : public bus::Bus {
   };
 
   // --- the test's side (any thread)
-  void put(const std::string& topic, std::string value, std::int32_t partition = 0) {
+  void put(const std::string& topic, std::string value, std::int32_t partition = 0, std::string key = "") {
     const std::lock_guard lock(mutex_);
-    logs_[{topic, partition}].push_back({"", std::move(value), {}});
+    logs_[{topic, partition}].push_back({std::move(key), std::move(value), {}});
+  }
+  // Records are `age` old when they are read; topics keep them for `kept`.
+  void set_ages(std::chrono::milliseconds age, std::chrono::milliseconds kept) {
+    const std::lock_guard lock(mutex_);
+    age_ = age;
+    kept_ = kept;
+  }
+  // The next poll begins so many records later than committed, and says so.
+  void lose(std::int64_t records) {
+    const std::lock_guard lock(mutex_);
+    lost_ = records;
   }
   std::vector<Stored> stored(const std::string& topic) {
     const std::lock_guard lock(mutex_);
@@ -114,6 +125,10 @@ class FakeBus : public bus::Bus {
     }
     return out;
   }
+  Result<std::chrono::milliseconds> retention(const std::string&) override {
+    const std::lock_guard lock(mutex_);
+    return kept_;
+  }
   Result<std::string> cluster_id() override {
     const std::lock_guard lock(mutex_);
     if (away_) {
@@ -160,15 +175,16 @@ class FakeBus : public bus::Bus {
           while (!paused_.contains(name) && out.size() < records_max &&
                  position < static_cast<std::int64_t>(log.size())) {
             struct Owner {
-              std::string topic, value;
+              std::string topic, key, value;
             };
-            auto owner = std::make_shared<const Owner>(
-                Owner{name.topic, log[static_cast<std::size_t>(position)].value});
+            const Stored& stored = log[static_cast<std::size_t>(position)];
+            auto owner = std::make_shared<const Owner>(Owner{name.topic, stored.key, stored.value});
             bus::InRecord record;
             record.topic = owner->topic;
             record.partition = name.partition;
             record.offset = position++;
-            record.timestamp_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli);
+            record.timestamp_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli) - bus_.age_.count();
+            record.key = owner->key;
             record.value = owner->value;
             record.owner = owner;
             out.push_back(std::move(record));
@@ -230,7 +246,13 @@ class FakeBus : public bus::Bus {
           }
           assignment.start = assignment.committed.value_or(0);
           listener_.on_assigned({&assignment, 1});
-          const std::lock_guard lock(bus_.mutex_);
+          std::unique_lock lock(bus_.mutex_);
+          if (const std::int64_t lost = std::exchange(bus_.lost_, 0); lost > 0) {
+            assignment.start += lost;
+            lock.unlock();
+            listener_.on_lost(name, static_cast<std::uint64_t>(lost));
+            lock.lock();
+          }
           bus_.positions_[name] = assignment.start;
           bus_.assigned_.insert(name);
         } else {
@@ -259,6 +281,8 @@ class FakeBus : public bus::Bus {
   std::vector<std::pair<bus::TopicPartition, bool>> changes_;
   std::map<std::string, bus::TopicConfig> topics_;
   int refused_sends_ = 0, polls_ = 0;
+  std::chrono::milliseconds age_{0}, kept_{std::chrono::milliseconds::max()};
+  std::int64_t lost_ = 0;
   bool away_ = false;
 };
 
@@ -283,6 +307,11 @@ class FakeOpenSearch {
   void set_away(bool away) {
     const std::lock_guard lock(mutex_);
     away_ = away;
+  }
+  // Bulk requests are not answered at all, until their transport is cancelled.
+  void set_mute(bool mute) {
+    const std::lock_guard lock(mutex_);
+    mute_ = mute;
   }
   // Indices must be made by PUT unless this is off.
   void drop_index(const std::string& name) {
@@ -331,12 +360,30 @@ class FakeOpenSearch {
    public:
     explicit Transport(FakeOpenSearch& server) : server_(server) {}
     Result<net::HttpResponse> exchange(net::HttpRequest request, std::chrono::milliseconds) override {
+      if (request.path() == "/_bulk" && server_.is_mute()) {
+        std::unique_lock lock(mutex_);
+        cancels_.wait(lock, [&] { return cancelled_; });
+        return fail(ErrorCode::kTimeout, "no answer in time");
+      }
       return server_.answer(request);
+    }
+    void cancel() override {
+      const std::lock_guard lock(mutex_);
+      cancelled_ = true;
+      cancels_.notify_all();
     }
 
    private:
     FakeOpenSearch& server_;
+    std::mutex mutex_;
+    std::condition_variable cancels_;
+    bool cancelled_ = false;
   };
+
+  bool is_mute() {
+    const std::lock_guard lock(mutex_);
+    return mute_;
+  }
 
   static Bulk parse(const std::string& body) {
     Bulk out;
@@ -424,6 +471,7 @@ class FakeOpenSearch {
   std::vector<Bulk> bulks_;
   Script script_;
   bool away_ = false;
+  bool mute_ = false;
 };
 
 }  // namespace naru::prepper

@@ -565,6 +565,108 @@ TEST(Prepper, StopsInTimeWhileOpenSearchIsAwayAndLosesNothing) {
   EXPECT_EQ(run.store.documents(), 1u);
 }
 
+// A request may take bulk.request_timeout, a minute; stopping does not.
+TEST(Prepper, GivesUpRequestsThatAreNotAnsweredWhenItStops) {
+  Running run;
+  run.store.set_mute(true);
+  run.bus.put(kLogs, message({"a"}, 0));
+  ASSERT_TRUE(eventually([&] { return run.progress().records == 1; }));
+  EXPECT_EQ(run.stop(milliseconds(50)), 1u);
+  run.store.set_mute(false);
+  run.start();
+  EXPECT_TRUE(run.reaches(1));
+  EXPECT_EQ(run.store.documents(), 1u);
+}
+
+TEST(Prepper, PausesAStuckPartitionAtItsShareOfTheBytes) {
+  PrepperConfig config = quick_config();
+  config.consume.partition_bytes_max = 1u << 20;
+  config.bulk.batch_bytes = 64u << 10;
+  config.bulk.queue_batches_max = 1000;
+  Running run(config);
+  std::atomic<bool> blocked{true};
+  run.store.set_script([&](FakeOpenSearch& store,
+                           const FakeOpenSearch::Bulk& bulk) -> std::optional<Result<net::HttpResponse>> {
+    std::vector<std::string> items;
+    for (const auto& line : bulk.lines) {
+      const bool held = blocked && line.index.find("-stuck-") != std::string::npos;
+      items.push_back(held ? item(503, "unavailable_shards_exception") : store.apply_one(line));
+    }
+    return items_of(items);
+  });
+  for (int i = 0; i < 3'000; ++i) {
+    run.bus.put(kLogs, message({std::string(2'000, 'x')}, i, "stuck"));
+  }
+  ASSERT_TRUE(eventually([&] { return run.store.bulks().size() > 1; }));
+  for (int i = 0; i < 50; ++i) {
+    run.bus.put("otlp_metrics",
+                request("", "",
+                        {bytes_field(1, "m") +
+                         bytes_field(5, bytes_field(1, fixed64_field(3, wall_now()) + double_field(4, i)))}));
+  }
+  EXPECT_TRUE(run.reaches(50, "otlp_metrics"));
+  const int polls = run.bus.polls();
+  ASSERT_TRUE(eventually([&] { return run.bus.polls() > polls + 20; }));
+  EXPECT_LT(run.bus.position(kLogs), 1'500) << "a megabyte, and one poll of 512 records over it";
+  blocked = false;
+  EXPECT_TRUE(run.reaches(3'000));
+  EXPECT_EQ(run.store.documents("stuck"), 3'000u);
+}
+
+TEST(Prepper, WorksOnMorePartsThanThereArePartitionsInTheOrderOfTheirKeys) {
+  PrepperConfig config = quick_config();
+  config.consume.concurrency = 4;
+  config.consume.order = Order::kKey;
+  config.bulk.writers = 1;  // so that what is sent shows the order of the workers
+  Running run(config);
+  for (int i = 0; i < 400; ++i) {
+    const std::string key = "key" + std::to_string(i % 7);
+    run.bus.put(kLogs, message({key + "=" + std::to_string(1'000 + i)}, i), 0, key);
+  }
+  EXPECT_TRUE(run.reaches(400));
+  std::map<std::string, std::string> newest;
+  for (const auto& bulk : run.store.bulks()) {
+    for (const auto& line : bulk.lines) {
+      const std::string body = line.document.substr(line.document.find("key"), 9);
+      EXPECT_LT(newest[body.substr(0, 4)], body);
+      newest[body.substr(0, 4)] = body;
+    }
+  }
+  EXPECT_EQ(newest.size(), 7u);
+  EXPECT_EQ(run.store.documents(), 400u);
+}
+
+TEST(Prepper, AlarmsWhenHalfOfTheRetentionIsUsed) {
+  Running run(quick_config(), false);
+  run.bus.set_ages(std::chrono::hours(13), std::chrono::hours(24));
+  run.store.set_away(true);
+  run.start();
+  run.bus.put(kLogs, message({"a"}, 0));
+  const auto alarmed = [&] {
+    return std::ranges::any_of(run.health.checks(), [](const telemetry::Health::Check& check) {
+      return check.name == "prepper retention" && !check.ok &&
+             check.reason.find("otlp_logs/0 has used 54 %") != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(eventually(alarmed));
+  run.store.set_away(false);
+  EXPECT_TRUE(run.reaches(1));
+  EXPECT_TRUE(eventually([&] { return run.health.ready(); }));
+}
+
+TEST(Prepper, CountsWhatTheBusHadDroppedAsTakenInAndLost) {
+  Running run(quick_config(), false);
+  run.bus.lose(2);
+  for (int i = 0; i < 3; ++i) {
+    run.bus.put(kLogs, message({std::to_string(i)}, i));
+  }
+  run.start();
+  EXPECT_TRUE(run.reaches(3));
+  EXPECT_EQ(run.bus.metadata(kLogs), "v1|fake-cluster|otlp_logs|3||a3d1l2;a1d1");
+  EXPECT_EQ(run.counted("lost_total", "prepper"), 2u);
+  EXPECT_EQ(run.counted("accepted_total", "prepper"), 3u);
+}
+
 TEST(Prepper, SendsLessAtOnceWhileOpenSearchSaysTooMany) {
   PrepperConfig config = quick_config();
   config.bulk.writers = 4;
