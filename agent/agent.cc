@@ -30,8 +30,12 @@ std::string system_host_name() {
 
 struct Agent::Impl {
   Impl(AgentConfig given, net::HttpTransportFactory factory, telemetry::Registry& registry,
-       telemetry::Health& given_health)
-      : config(std::move(given)), transports(std::move(factory)), metrics(registry), health(given_health) {}
+       telemetry::Health& given_health, spool::FileSystem& given_files)
+      : config(std::move(given)),
+        transports(std::move(factory)),
+        metrics(registry),
+        health(given_health),
+        files(given_files) {}
 
   ~Impl() {
     if (wake_fd >= 0) {
@@ -69,9 +73,11 @@ struct Agent::Impl {
   const net::HttpTransportFactory transports;
   Metrics metrics;
   telemetry::Health& health;
+  spool::FileSystem& files;
   int wake_fd = -1;
   std::atomic<bool> stopping{false};
   std::unique_ptr<CheckpointLog> log;
+  std::shared_ptr<void> state_check;
   std::unique_ptr<Shipper> shipper;
   std::unique_ptr<Tailer> tailer;
   std::unique_ptr<JournalReader> journal;  // made before the shipper's threads start
@@ -79,8 +85,8 @@ struct Agent::Impl {
 };
 
 Agent::Agent(AgentConfig config, net::HttpTransportFactory transports, telemetry::Registry& registry,
-             telemetry::Health& health)
-    : impl_(std::make_unique<Impl>(std::move(config), std::move(transports), registry, health)) {}
+             telemetry::Health& health, spool::FileSystem& files)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(transports), registry, health, files)) {}
 
 Agent::~Agent() {
   stop(std::chrono::milliseconds(0));
@@ -89,7 +95,7 @@ Agent::~Agent() {
 Result<void> Agent::start() {
   Impl& impl = *impl_;
   NARU_TRY_VOID(validate(impl.config));
-  NARU_TRY(impl.log, CheckpointLog::open(impl.config.state_dir));
+  NARU_TRY(impl.log, CheckpointLog::open(impl.files, impl.config.state_dir));
   if (impl.log->damaged_bytes() > 0) {
     telemetry::log_warn("agent",
                         "{} bytes at the end of the state in {} were damaged; they are kept as "
@@ -101,6 +107,13 @@ Result<void> Agent::start() {
     impl.metrics.ledger.delivered.add(state.totals.delivered);
     impl.metrics.ledger.lost.add(state.totals.lost);
     impl.metrics.ledger.dropped("rejected_by_collector").add(state.totals.rejected);
+  });
+  impl.state_check = impl.health.add_check("agent_state", [log = impl.log.get(),
+                                                           directory = impl.config.state_dir] {
+    return log->failing()
+               ? std::optional("the state in " + directory +
+                               " cannot be written, so nothing is sent: see the agent's log for the cause")
+               : std::nullopt;
   });
   NARU_TRY(Watch watch, Watch::make());
   impl.wake_fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -114,8 +127,9 @@ Result<void> Agent::start() {
           impl.journal->wake();
         }
       });
+  impl.log->read([&](const State& state) { impl.shipper->await_rebuild(state.in_flight_records()); });
   impl.tailer = std::make_unique<Tailer>(impl.config, impl.resource(), *impl.log, *impl.shipper, impl.metrics,
-                                         std::move(watch));
+                                         impl.files, std::move(watch));
   if (impl.config.journald.enabled) {
     impl.journal = std::make_unique<JournalReader>(impl.config.journald, impl.config.ship, impl.resource(),
                                                    *impl.log, *impl.shipper, impl.metrics);
@@ -141,7 +155,7 @@ void Agent::stop(std::chrono::milliseconds drain) {
     impl.journal->stop();
   }
   impl.shipper->stop(drain);
-  impl.tailer->note_done();
+  impl.tailer->end();
 }
 
 Progress Agent::progress() const {

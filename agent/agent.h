@@ -11,6 +11,7 @@
 #include "agent/config.h"
 #include "core/base/result.h"
 #include "core/net/http.h"
+#include "core/spool/file_system.h"
 #include "core/telemetry/health.h"
 #include "core/telemetry/metrics.h"
 
@@ -29,8 +30,9 @@ struct Progress {
 class Agent {
  public:
   // `transports` makes one connection to the collector per call; requests go to /v1/logs.
+  // Its state goes through `files`, which must outlive it too.
   Agent(AgentConfig config, net::HttpTransportFactory transports, telemetry::Registry& registry,
-        telemetry::Health& health);
+        telemetry::Health& health, spool::FileSystem& files = spool::posix_file_system());
   ~Agent();  // stop(0)
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;

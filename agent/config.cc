@@ -132,6 +132,13 @@ void describe(config::Schema<TailConfig>& s) {
           "Age at which the checkpoint of a file that is gone is dropped.");
 }
 
+void describe(config::Schema<SpoolConfig>& s) {
+  s.bytes(
+      "bytes_max", &SpoolConfig::bytes_max,
+      "Disk for unsent bytes of files that were renamed away or unlinked; over it such files are only kept "
+      "open, and an agent that is killed loses their rest.");
+}
+
 void describe(config::Schema<JournaldConfig>& s) {
   s.field("enabled", &JournaldConfig::enabled, "Read the systemd journal.");
   s.field("directory", &JournaldConfig::directory, "Journal files of another place than the machine's own.")

@@ -44,6 +44,11 @@ struct TailConfig {
   std::chrono::hours forget_after{24};  // checkpoints of files that are gone
 };
 
+// Copies of unsent bytes of files that lost their names.
+struct SpoolConfig {
+  std::uint64_t bytes_max = 1u << 30;  // over it such files are only kept open
+};
+
 struct JournaldConfig {
   bool enabled = false;
   std::string directory;                      // empty: the machine's journal
@@ -71,6 +76,7 @@ struct AgentConfig {
   std::map<std::string, std::string> attributes;  // resource attributes of everything
   std::vector<FileInputConfig> files;
   TailConfig tail;
+  SpoolConfig spool;
   JournaldConfig journald;
   ShipConfig ship;
 };
@@ -88,6 +94,7 @@ Result<void> validate(const AgentConfig& config);
 
 void describe(config::Schema<FileInputConfig>& schema);
 void describe(config::Schema<TailConfig>& schema);
+void describe(config::Schema<SpoolConfig>& schema);
 void describe(config::Schema<JournaldConfig>& schema);
 void describe(config::Schema<ShipConfig>& schema);
 

@@ -32,6 +32,13 @@ Metrics::Metrics(telemetry::Registry& r)
       refused(r.counter("naru_agent_refused_total", "Requests refused as they are and halved or held")),
       partial_success_rejected(r.counter("naru_agent_partial_success_rejected_total",
                                          "Records that the collector took out of an accepted request")),
+      spool_bytes(r.gauge("naru_agent_spool_bytes", "Disk taken by copies of files that lost their names")),
+      spool_copies(r.gauge("naru_agent_spool_copies", "Files whose unsent bytes are copied to the spool")),
+      spool_copied_bytes(r.counter("naru_agent_spool_copied_bytes_total", "Bytes copied to the spool")),
+      spool_refused(r.counter("naru_agent_spool_refused_total",
+                              "Copies that the spool's limit or the disk refused; the files are kept open")),
+      missed_generations(r.counter("naru_agent_missed_generations_total",
+                                   "Files found that came and were rotated away between two looks")),
       checkpoint_failures(r.counter("naru_agent_checkpoint_failures_total", "Failed writes of the state")),
       inotify_overflows(r.counter("naru_agent_inotify_overflows_total", "Overflows answered by a full scan")),
       journal_entries(r.counter("naru_agent_journal_entries_total", "Journal entries that became records")) {}

@@ -15,6 +15,8 @@ struct Metrics {
   telemetry::Counter lost_by_truncation_records, lost_by_truncation_bytes;
   telemetry::Counter unreadable_files, files_over_limit, generations, copies_inherited;
   telemetry::Counter batches, batch_bytes, retries, refused, partial_success_rejected;
+  telemetry::Gauge spool_bytes, spool_copies;
+  telemetry::Counter spool_copied_bytes, spool_refused, missed_generations;
   telemetry::Counter checkpoint_failures, inotify_overflows, journal_entries;
 };
 

@@ -15,6 +15,7 @@ void describe(config::Schema<ProgramConfig>& s) {
   s.field("host_name", own(&AgentConfig::host_name), "Resource attribute host.name; empty: the system's.");
   s.field("attributes", own(&AgentConfig::attributes), "Resource attributes of every record.");
   s.field("tail", own(&AgentConfig::tail), "How files are read.");
+  s.field("spool", own(&AgentConfig::spool), "Copies of unsent bytes of files that lost their names.");
   s.field("ship", own(&AgentConfig::ship), "How records are sent.");
 }
 

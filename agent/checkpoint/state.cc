@@ -11,7 +11,7 @@ namespace naru::agent {
 namespace {
 
 constexpr std::string_view kMagic{"NARUAGT\0", 8};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 enum Type : std::uint8_t {
   kFile = 1,
@@ -21,6 +21,7 @@ enum Type : std::uint8_t {
   kJournalBatch = 5,
   kJournal = 6,
   kTotals = 7,
+  kNames = 8,
 };
 
 constexpr std::size_t kRangeSize = 4 + 8 + 8 + 8 + 4 + 8 + 4 + 12 + 12;
@@ -108,11 +109,13 @@ Result<void> apply_file(State& state, Fields& in) {
   file.source = in.source();
   file.known.inode.device = in.u64();
   file.known.inode.inode = in.u64();
+  file.known.born = in.u64();
   file.known.prefix = in.print();
   file.known.offset = in.u64();
   file.position = in.u64();
   file.known.window = in.print();
   file.last_seen = in.u64();
+  file.names_known_at = in.u64();
   file.path = in.text();
   if (!in.at_end()) {
     return malformed("file");
@@ -190,13 +193,15 @@ Result<void> apply_journal_batch(State& state, Fields& in) {
 
 Result<void> apply_done(State& state, Fields& in) {
   const BatchNumber number = in.u64();
+  const std::uint64_t delivered = in.u64();
   const std::uint64_t rejected = in.u64();
   const std::uint64_t lost = in.u64();
   const auto batch = state.in_flight.find(number);
-  if (!in.at_end() || batch == state.in_flight.end() || rejected + lost > batch->second.records()) {
+  if (!in.at_end() || batch == state.in_flight.end() ||
+      delivered + rejected + lost > batch->second.records()) {
     return malformed("done");
   }
-  state.totals.delivered += batch->second.records() - rejected - lost;
+  state.totals.delivered += delivered;
   state.totals.rejected += rejected;
   state.totals.lost += lost;
   state.in_flight.erase(batch);
@@ -215,6 +220,16 @@ Result<void> apply_journal(State& state, Fields& in) {
   }
   raise_next(state.next_key, journal.key);
   state.journals[journal.key] = std::move(journal);
+  return {};
+}
+
+Result<void> apply_names(State& state, Fields& in) {
+  const auto file = state.files.find(in.u32());
+  const UnixNanos known_at = in.u64();
+  if (!in.at_end() || file == state.files.end()) {
+    return malformed("names");
+  }
+  file->second.names_known_at = known_at;
   return {};
 }
 
@@ -250,6 +265,14 @@ std::uint64_t Batch::records() const {
   return sum;
 }
 
+std::uint64_t State::in_flight_records() const {
+  std::uint64_t sum = 0;
+  for (const auto& [number, batch] : in_flight) {
+    sum += batch.records();
+  }
+  return sum;
+}
+
 std::string encode(const FileCheckpoint& file) {
   std::string out;
   put_type(out, kFile);
@@ -257,11 +280,13 @@ std::string encode(const FileCheckpoint& file) {
   put_source(out, file.source);
   append_le(out, file.known.inode.device);
   append_le(out, file.known.inode.inode);
+  append_le(out, file.known.born);
   put_print(out, file.known.prefix);
   append_le(out, file.known.offset);
   append_le(out, file.position);
   put_print(out, file.known.window);
   append_le(out, file.last_seen);
+  append_le(out, file.names_known_at);
   put_text(out, file.path);
   return out;
 }
@@ -309,12 +334,13 @@ std::string encode(const Batch& batch) {
   return out;
 }
 
-std::string encode_done(BatchNumber number, std::uint64_t rejected, std::uint64_t lost) {
+std::string encode_done(BatchNumber number, const Outcomes& outcomes) {
   std::string out;
   put_type(out, kDone);
   append_le(out, number);
-  append_le(out, rejected);
-  append_le(out, lost);
+  append_le(out, outcomes.delivered);
+  append_le(out, outcomes.rejected);
+  append_le(out, outcomes.lost);
   return out;
 }
 
@@ -322,6 +348,14 @@ std::string encode_forget(SourceKey key) {
   std::string out;
   put_type(out, kForget);
   append_le(out, key);
+  return out;
+}
+
+std::string encode_names(SourceKey key, UnixNanos known_at) {
+  std::string out;
+  put_type(out, kNames);
+  append_le(out, key);
+  append_le(out, known_at);
   return out;
 }
 
@@ -358,6 +392,7 @@ Result<void> apply_entry(State& state, std::string_view payload) {
     case kJournalBatch: return apply_journal_batch(state, in);
     case kJournal: return apply_journal(state, in);
     case kTotals: return apply_totals(state, in);
+    case kNames: return apply_names(state, in);
     default: return malformed("unknown");
   }
 }

@@ -25,7 +25,8 @@ struct FileCheckpoint {
   KnownFile known;
   std::uint64_t position = 0;  // of the record that begins at known.offset
   UnixNanos last_seen = 0;
-  std::string path;  // where it was first met; goes into its resource
+  UnixNanos names_known_at = 0;  // files that had its name behind it and were gone by then are all known
+  std::string path;              // where it was first met; goes into its resource
 };
 
 // Records of one file in one batch: they have the positions position, position + 1, ... and the observed
@@ -65,6 +66,11 @@ struct Batch {
   std::uint64_t records() const;
 };
 
+// What became of the records of a batch, each counted where it happened.
+struct Outcomes {
+  std::uint64_t delivered = 0, rejected = 0, lost = 0;
+};
+
 struct Totals {
   std::uint64_t accepted = 0, delivered = 0, rejected = 0, lost = 0;
 };
@@ -77,14 +83,16 @@ struct State {
   BatchNumber next_batch = 1;
   SourceKey next_key = 1;
   bool started = false;  // the very first start is over
+  std::uint64_t in_flight_records() const;
 };
 
 // Payloads of frames.
 std::string encode(const FileCheckpoint& file);
 std::string encode(const JournalCheckpoint& journal);
 std::string encode(const Batch& batch);
-std::string encode_done(BatchNumber number, std::uint64_t rejected, std::uint64_t lost);
+std::string encode_done(BatchNumber number, const Outcomes& outcomes);
 std::string encode_forget(SourceKey key);
+std::string encode_names(SourceKey key, UnixNanos known_at);
 std::string encode_totals(const State& state);
 
 // Applies one payload. kCorrupt: not of this format; the state is unchanged.

@@ -383,13 +383,15 @@ void JournalReader::resend(Journal& journal) {
           "agent", "{} journal entries that were not acknowledged are gone: the journal was vacuumed", lost);
     }
     if (builder.records() == 0) {
-      if (!log_.append({encode_done(batch.number, 0, lost)}, Sync::kYes)) {
+      shipper_.rebuilt(range.count);
+      if (!log_.append({encode_done(batch.number, {.lost = lost})}, Sync::kYes)) {
         metrics_.checkpoint_failures.add();
       }
       continue;
     }
     const std::uint64_t records = builder.records();
     shipper_.send(shipper_.lane_of(checkpoint_.key), {batch.number, records, lost, builder.take()});
+    shipper_.rebuilt(range.count);
   }
 }
 

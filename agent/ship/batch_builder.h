@@ -39,6 +39,7 @@ class BatchBuilder {
   bool empty() const { return builder_.records() == 0; }
   std::size_t size() const { return builder_.size(); }
   std::uint64_t records() const { return builder_.records(); }
+  const std::vector<Range>& ranges() const { return ranges_; }
 
   // Adds the next record of `from`. `text`: the body is known to be UTF-8; otherwise it is looked at here.
   void add(const RecordSource& from, std::uint64_t position, UnixNanos observed, const Line& line, bool text,

@@ -88,12 +88,22 @@ void Shipper::send(std::size_t lane, Shipment shipment) {
   auto parcel = std::make_shared<Parcel>();
   parcel->number = shipment.number;
   parcel->records_left = shipment.records;
-  parcel->lost = shipment.lost;
+  parcel->outcomes.lost = shipment.lost;
   parcel->since = monotonic_now();
   Piece piece{std::move(parcel), std::move(shipment.body), shipment.records};
   const std::lock_guard lock(mutex_);
   lanes_[lane]->queue.push_back(std::move(piece));
   lanes_[lane]->changed.notify_all();
+}
+
+void Shipper::await_rebuild(std::uint64_t records) {
+  expected_ += records;
+  metrics_.ledger.in_flight.set(static_cast<double>(in_flight_records()));
+}
+
+void Shipper::rebuilt(std::uint64_t records) {
+  expected_ -= records;
+  metrics_.ledger.in_flight.set(static_cast<double>(in_flight_records()));
 }
 
 std::vector<Delivered> Shipper::take_done() {
@@ -221,9 +231,10 @@ void Shipper::finish(const Piece& piece, std::uint64_t rejected) {
   const std::lock_guard lock(mutex_);
   Parcel& parcel = *piece.parcel;
   parcel.records_left -= piece.records;
-  parcel.rejected += rejected;
+  parcel.outcomes.delivered += piece.records - rejected;
+  parcel.outcomes.rejected += rejected;
   if (parcel.records_left == 0) {
-    done_.push_back({parcel.number, parcel.rejected, parcel.lost});
+    done_.push_back({parcel.number, parcel.outcomes});
   }
 }
 

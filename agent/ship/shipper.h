@@ -39,8 +39,7 @@ struct Shipment {
 
 struct Delivered {
   BatchNumber number = 0;
-  std::uint64_t rejected = 0;  // of its records, by partial success
-  std::uint64_t lost = 0;      // as the shipment said
+  Outcomes outcomes;  // rejected: by partial success; lost: as the shipment said
 };
 
 class Shipper {
@@ -60,6 +59,10 @@ class Shipper {
   // The lane has nothing queued or under way.
   bool idle(std::size_t lane) const;
   void send(std::size_t lane, Shipment shipment);
+  // Records that the journal of batches in flight holds and that were not made into shipments again yet: they
+  // count as in flight until they are.
+  void await_rebuild(std::uint64_t records);
+  void rebuilt(std::uint64_t records);
   std::vector<Delivered> take_done();
 
   // Room for another batch. Held records take it too.
@@ -67,7 +70,9 @@ class Shipper {
     return in_flight_bytes_.load(std::memory_order_relaxed) < config_.in_flight_bytes_max;
   }
   std::uint64_t in_flight_bytes() const { return in_flight_bytes_.load(std::memory_order_relaxed); }
-  std::uint64_t in_flight_records() const { return in_flight_records_.load(std::memory_order_relaxed); }
+  std::uint64_t in_flight_records() const {
+    return in_flight_records_.load(std::memory_order_relaxed) + expected_.load(std::memory_order_relaxed);
+  }
   std::uint64_t sent_records() const { return sent_records_.load(std::memory_order_relaxed); }
   std::uint64_t delivered_records() const { return delivered_records_.load(std::memory_order_relaxed); }
 
@@ -76,8 +81,7 @@ class Shipper {
   struct Parcel {
     BatchNumber number = 0;
     std::uint64_t records_left = 0;
-    std::uint64_t rejected = 0;
-    std::uint64_t lost = 0;
+    Outcomes outcomes;
     std::uint64_t since = 0;  // monotonic
   };
   // One request of a parcel.
@@ -123,7 +127,7 @@ class Shipper {
   std::optional<bool> up_;                           // as last answered
   std::uint64_t told_at_ = 0, refusal_told_at_ = 0;  // monotonic
   std::size_t held_records_ = 0;
-  std::atomic<std::uint64_t> in_flight_bytes_{0}, in_flight_records_{0}, sent_records_{0},
+  std::atomic<std::uint64_t> in_flight_bytes_{0}, in_flight_records_{0}, expected_{0}, sent_records_{0},
       delivered_records_{0};
   std::shared_ptr<void> age_check_;
 };

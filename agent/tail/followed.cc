@@ -3,11 +3,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include "agent/spool/rest_spool.h"
+#include "core/base/clock.h"
 
 namespace naru::agent {
 namespace {
@@ -39,12 +43,22 @@ Result<File> File::open(const std::string& path) {
   return file;
 }
 
-File::File(File&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+File File::of(std::shared_ptr<RestCopy> copy, const Inode& inode) {
+  File file;
+  file.copy_ = std::move(copy);
+  file.copy_inode_ = inode;
+  return file;
+}
+
+File::File(File&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), copy_(std::move(other.copy_)), copy_inode_(other.copy_inode_) {}
 
 File& File::operator=(File&& other) noexcept {
   if (this != &other) {
     close();
     fd_ = std::exchange(other.fd_, -1);
+    copy_ = std::move(other.copy_);
+    copy_inode_ = other.copy_inode_;
   }
   return *this;
 }
@@ -58,18 +72,36 @@ void File::close() {
     ::close(fd_);
     fd_ = -1;
   }
+  copy_.reset();
 }
 
 Result<File::Facts> File::facts() const {
-  struct stat status{};
-  if (::fstat(fd_, &status) != 0) {
+  Facts facts;
+  if (copy_ != nullptr) {
+    facts.inode = copy_inode_;
+    facts.size = copy_->end();
+    facts.unlinked = true;
+    return facts;
+  }
+  struct statx status{};
+  if (::statx(fd_, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) {
     return fail(ErrorCode::kIo, fmt::format("cannot look at an open file: {}", std::strerror(errno)));
   }
-  return Facts{
-      {status.st_dev, status.st_ino}, static_cast<std::uint64_t>(status.st_size), status.st_nlink == 0};
+  const auto nanos = [](const struct statx_timestamp& time) {
+    return static_cast<std::uint64_t>(time.tv_sec) * kNanosPerSecond + time.tv_nsec;
+  };
+  facts.inode = {makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino};
+  facts.born = (status.stx_mask & STATX_BTIME) != 0 ? nanos(status.stx_btime) : 0;
+  facts.size = status.stx_size;
+  facts.modified = nanos(status.stx_mtime);
+  facts.unlinked = status.stx_nlink == 0;
+  return facts;
 }
 
 Result<std::size_t> File::read(std::uint64_t offset, std::size_t size, char* out) const {
+  if (copy_ != nullptr) {
+    return copy_->read(offset, size, out);
+  }
   std::size_t have = 0;
   while (have < size) {
     const ssize_t n = ::pread(fd_, out + have, size - have, static_cast<off_t>(offset + have));

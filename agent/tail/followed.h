@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,21 +15,28 @@
 
 namespace naru::agent {
 
-// An open file, read at given offsets.
+class RestCopy;
+
+// An open file, or a copy of its rest in the agent's spool, read at given offsets.
 class File {
  public:
   File() = default;
   // kNotFound, kPermissionDenied, kIo, kInvalidArgument (not a regular file).
   static Result<File> open(const std::string& path);
+  // The generation is known under an inode that no file has.
+  static File of(std::shared_ptr<RestCopy> copy, const Inode& inode);
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
 
-  bool is_open() const { return fd_ >= 0; }
+  bool is_open() const { return fd_ >= 0 || copy_ != nullptr; }
+  bool is_copy() const { return copy_ != nullptr; }
   void close();
   struct Facts {
     Inode inode;
+    std::uint64_t born = 0;  // as KnownFile::born
     std::uint64_t size = 0;
+    std::uint64_t modified = 0;  // ns
     bool unlinked = false;
   };
   Result<Facts> facts() const;
@@ -39,18 +47,21 @@ class File {
 
  private:
   int fd_ = -1;
+  std::shared_ptr<RestCopy> copy_;
+  Inode copy_inode_;
 };
 
 struct Followed {
   SourceKey key = 0;
   Source source{};
-  KnownFile known;              // as read; the checkpoint follows when a batch is noted
-  std::uint64_t position = 0;   // of the next record
-  UnixNanos observed_next = 0;  // least observed time of the next record: lines keep their order in time
-  std::string path;             // where it is now
-  std::string first_path;       // where it was first met, as its resource says
-  std::string resource;         // encoded
-  std::string head;             // directory and first bytes: what a copy of it would share
+  KnownFile known;               // as read; the checkpoint follows when a batch is noted
+  std::uint64_t position = 0;    // of the next record
+  UnixNanos names_known_at = 0;  // as FileCheckpoint::names_known_at
+  UnixNanos observed_next = 0;   // least observed time of the next record: lines keep their order in time
+  std::string path;              // where it is now
+  std::string first_path;        // where it was first met, as its resource says
+  std::string resource;          // encoded
+  std::string head;              // directory and first bytes: what a copy of it would share
   std::size_t input = 0;
   bool named = true;    // a pattern names it; otherwise it was renamed away, unlinked or is a copy
   bool watched = true;  // inotify tells of it
@@ -69,7 +80,7 @@ struct Look {
   File::Facts facts;
   std::string head;
   std::string before;
-  SeenFile seen() const { return {facts.inode, facts.size, head, before}; }
+  SeenFile seen() const { return {facts.inode, facts.born, facts.size, head, before}; }
 };
 Result<Look> look_at(const File& file, const KnownFile& known);
 

@@ -139,6 +139,30 @@ void expand(std::string_view pattern, const std::function<void(const std::string
   }
 }
 
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+std::vector<std::string> regular_files_in(const std::string& directory) {
+  std::vector<std::string> names;
+  DIR* handle = ::opendir(directory.c_str());
+  if (handle == nullptr) {
+    return names;
+  }
+  while (const dirent* entry = ::readdir(handle)) {
+    if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) {
+      names.emplace_back(entry->d_name);
+    }
+    if (names.size() == kNeighboursMax) {
+      break;
+    }
+  }
+  ::closedir(handle);
+  std::ranges::sort(names);
+  return names;
+}
+
 bool excluded(const std::string& path, const std::vector<std::string>& patterns) {
   const std::string name = path.substr(path.rfind('/') + 1);
   return std::ranges::any_of(patterns, [&](const std::string& pattern) {

@@ -21,6 +21,12 @@ std::string fixed_directory(std::string_view pattern);
 void expand(std::string_view pattern, const std::function<void(const std::string&)>& directory,
             const std::function<void(const std::string&)>& file);
 
+// "/var/log" of "/var/log/x.log".
+std::string directory_of(const std::string& path);
+// Names of the regular files in a directory, in order; at most kNeighboursMax, none if it cannot be read.
+inline constexpr std::size_t kNeighboursMax = 4'096;
+std::vector<std::string> regular_files_in(const std::string& directory);
+
 // Whether one of `patterns` matches the path, or its last name when the pattern has no slash.
 bool excluded(const std::string& path, const std::vector<std::string>& patterns);
 

@@ -16,7 +16,8 @@ Match compare(const KnownFile& known, const SeenFile& seen) {
   const bool same_content = seen.size >= known.offset && begins_with(seen.head, known.prefix) &&
                             fingerprint(seen.before) == known.window;
   if (seen.inode == known.inode) {
-    return same_content ? Match::kSame : Match::kRewritten;
+    const bool other_birth = seen.born != 0 && known.born != 0 && seen.born != known.born;
+    return same_content && !other_birth ? Match::kSame : Match::kRewritten;
   }
   // Nothing is known of the content of a file that was empty, so nothing can be its copy.
   return same_content && known.prefix.size > 0 ? Match::kCopy : Match::kUnrelated;

@@ -2,7 +2,8 @@
 //
 // A generation has a source of its own (contracts.md 1). Device and inode find it again after a rename; the
 // hash of its first bytes and of the bytes before the checkpoint tell a file that was rewritten, or whose
-// inode was given to another file, from the same one grown. The two hashes also find its copies.
+// inode was given to another file, from the same one grown; so does another time of birth. The two hashes
+// also find its copies.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@ struct Inode {
 // A generation as the checkpoint knows it.
 struct KnownFile {
   Inode inode;
+  std::uint64_t born = 0;    // when the inode was made, ns; 0: the file system does not say
   std::uint64_t offset = 0;  // bytes before it are records already
   Fingerprint prefix;        // from 0
   Fingerprint window;        // the bytes that end at `offset`
@@ -39,6 +41,7 @@ struct KnownFile {
 // A file as it is found now.
 struct SeenFile {
   Inode inode;
+  std::uint64_t born = 0;
   std::uint64_t size = 0;
   std::string_view head;    // its first bytes, at most kFingerprintBytesMax
   std::string_view before;  // the known.window.size bytes that end at known.offset; fewer if it is too short

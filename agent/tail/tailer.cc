@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "agent/ship/split.h"
 #include "core/base/check.h"
 #include "core/base/clock.h"
+#include "core/base/fault_point.h"
 #include "core/telemetry/log.h"
 
 namespace naru::agent {
@@ -13,6 +15,7 @@ constexpr int kTurnsPerStep = 16;          // then completions and events get th
 constexpr std::size_t kSealedPerSync = 4;  // batches that one sync serves while the connections are busy
 constexpr int kRebuildAttempts = 8;        // of a batch whose files change while it is read again
 constexpr std::uint64_t kCommitRetry = kNanosPerSecond;
+constexpr std::uint64_t kComplainEvery = 30 * kNanosPerSecond;
 constexpr std::uint64_t kPublishEvery = kNanosPerSecond / 5;
 
 std::uint64_t nanos(std::chrono::milliseconds time) {
@@ -22,7 +25,7 @@ std::uint64_t nanos(std::chrono::milliseconds time) {
 }  // namespace
 
 Tailer::Tailer(const AgentConfig& config, std::map<std::string, std::string> resource, CheckpointLog& log,
-               Shipper& shipper, Metrics& metrics, Watch watch)
+               Shipper& shipper, Metrics& metrics, spool::FileSystem& files, Watch watch)
     : config_(config),
       resource_(std::move(resource)),
       log_(log),
@@ -30,6 +33,7 @@ Tailer::Tailer(const AgentConfig& config, std::map<std::string, std::string> res
       metrics_(metrics),
       watch_(std::move(watch)),
       reader_(config.tail.line_bytes_max),
+      rests_(files, config.state_dir + "/spool", config.spool.bytes_max),
       lanes_(shipper.lanes()) {
   log_.read([this](const State& state) {
     first_start_ = !state.started;
@@ -40,9 +44,26 @@ Tailer::Tailer(const AgentConfig& config, std::map<std::string, std::string> res
 }
 
 void Tailer::begin() {
+  began_at_ = monotonic_now();
+  log_.read([&](const State& state) {
+    for (const auto& [number, batch] : state.in_flight) {
+      if (batch.journal.empty()) {
+        unbuilt_.push_back(batch);
+      }
+    }
+  });
+  open_spool();
   scan();
   first_start_ = false;
-  resend();
+  resend(false);
+}
+
+void Tailer::end() {
+  note_done();
+  for (const auto& [key, file] : followed_) {
+    while (!file->named && !file->file.is_copy() && protect(*file)) {
+    }
+  }
 }
 
 TailProgress Tailer::progress() const {
@@ -107,6 +128,7 @@ std::chrono::milliseconds Tailer::step() {
     look();
   }
   note_done();
+  keep_rests();
 
   bool blocked = !sealed_.empty() && !commit();
   for (int turn = 0; !blocked && turn < kTurnsPerStep && !ready_.empty(); ++turn) {
@@ -130,7 +152,7 @@ std::chrono::milliseconds Tailer::step() {
   auto sleep = std::chrono::milliseconds(
       std::min(scan_at_, look_at_) > now ? (std::min(scan_at_, look_at_) - now) / kNanosPerMilli + 1 : 0);
   const bool room = held_bytes() < config_.ship.in_flight_bytes_max;
-  if (!ready_.empty() && room && !blocked) {
+  if ((!ready_.empty() && room && !blocked) || !copying_.empty()) {
     sleep = std::chrono::milliseconds(0);
   } else if (!blocked) {
     for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -226,6 +248,10 @@ bool Tailer::read_records(Followed& file, Rest rest, std::uint64_t unread) {
     return false;
   }
   if (file.known.prefix.size < head.size()) {
+    if (file.known.prefix.size == 0 && file.named) {
+      // While it was empty nothing told whether it was filled, copied and truncated meanwhile.
+      note_gap(file.first_path, file.input, file.names_known_at);
+    }
     file.known.prefix = fingerprint(head);
     index_head(file, head);
   }
@@ -304,82 +330,91 @@ void Tailer::seal(std::size_t lane) {
   sealed.batch.number = log_.draw_batch();
   sealed.batch.files = std::move(built.ranges);
   sealed.body = std::move(built.body);
+  pending_.push_back(encode(sealed.batch));
   sealed_.push_back(std::move(sealed));
 }
 
 // False: the state could not be written; nothing left, and it is tried again later.
 bool Tailer::commit() {
-  if (sealed_.empty() && pending_.empty() && moved_.empty()) {
+  if (pending_.empty()) {
     return true;
   }
   const std::uint64_t now = monotonic_now();
   if (now < retry_commit_at_) {
     return false;
   }
-  std::vector<std::string> payloads = pending_;
-  for (const Sealed& sealed : sealed_) {
-    payloads.push_back(encode(sealed.batch));
-  }
-  payloads.insert(payloads.end(), moved_.begin(), moved_.end());
-  if (auto written = log_.append(payloads, Sync::kYes); !written) {
+  if (auto written = log_.append(pending_, Sync::kYes); !written) {
     metrics_.checkpoint_failures.add();
-    telemetry::log_error("agent", "nothing is sent while the state cannot be written: {}",
-                         written.error().message());
+    if (state_told_at_ == 0 || now - state_told_at_ >= kComplainEvery) {
+      state_told_at_ = now;
+      telemetry::log_error("agent", "nothing is sent while the state cannot be written: {}",
+                           written.error().message());
+    }
     retry_commit_at_ = now + kCommitRetry;
     return false;
   }
   pending_.clear();
-  moved_.clear();
   for (Sealed& sealed : sealed_) {
-    const std::uint64_t records = sealed.batch.records();
+    std::uint64_t records = sealed.batch.records();
     metrics_.ledger.accepted.add(records);
-    shipper_.send(sealed.lane, {sealed.batch.number, records, 0, std::move(sealed.body)});
+    if (fault_point("agent.drop_record")) [[unlikely]] {
+      drop_one(sealed, records);
+    }
+    if (records > 0) {
+      shipper_.send(sealed.lane, {sealed.batch.number, records, 0, std::move(sealed.body)});
+    }
   }
   sealed_.clear();
   return true;
 }
 
-bool Tailer::note_done() {
+// Loses a record without a word: the ledger's test must see it.
+void Tailer::drop_one(Sealed& sealed, std::uint64_t& records) {
+  if (--records == 0) {
+    done_.push_back({sealed.batch.number, {}});
+    return;
+  }
+  auto halves = split_request(sealed.body, 1);
+  NARU_CHECK(halves.has_value(), "the agent cannot read its own request");
+  sealed.body = std::move(halves->second);
+}
+
+void Tailer::note_done() {
   for (const Delivered& delivered : shipper_.take_done()) {
     done_.push_back(delivered);
   }
-  if (done_.empty()) {
-    return true;
-  }
   std::vector<std::string> payloads;
   for (const Delivered& delivered : done_) {
-    payloads.push_back(encode_done(delivered.number, delivered.rejected, delivered.lost));
+    payloads.push_back(encode_done(delivered.number, delivered.outcomes));
   }
   if (!log_.append(payloads, Sync::kNo)) {
     metrics_.checkpoint_failures.add();
-    return false;
+    return;
   }
   done_.clear();
-  return true;
 }
 
-void Tailer::resend() {
-  std::vector<Batch> batches;
-  log_.read([&](const State& state) {
-    for (const auto& [number, batch] : state.in_flight) {
-      if (batch.journal.empty()) {
-        batches.push_back(batch);
-      }
-    }
-  });
+// Sends again what was in flight when the agent last ended. What is not found yet waits: a copy may still be
+// being made, and the spool may be opened later.
+void Tailer::resend(bool for_the_last_time) {
   std::vector<std::string> payloads;
   std::uint64_t lost_in_all = 0;
-  for (const Batch& batch : batches) {
+  for (const Batch& batch : std::exchange(unbuilt_, {})) {
     BatchBuilder builder;
     const std::uint64_t lost = rebuild(batch, builder);
-    lost_in_all += lost;
-    if (builder.empty()) {
-      payloads.push_back(encode_done(batch.number, 0, lost));
+    if (lost > 0 && !for_the_last_time) {
+      unbuilt_.push_back(batch);
       continue;
     }
-    BatchBuilder::Built built = builder.take();
-    shipper_.send(shipper_.lane_of(batch.files.front().key),
-                  {batch.number, built.records, lost, std::move(built.body)});
+    lost_in_all += lost;
+    if (builder.empty()) {
+      payloads.push_back(encode_done(batch.number, {.lost = lost}));
+    } else {
+      BatchBuilder::Built built = builder.take();
+      shipper_.send(shipper_.lane_of(batch.files.front().key),
+                    {batch.number, built.records, lost, std::move(built.body)});
+    }
+    shipper_.rebuilt(batch.records());
   }
   if (lost_in_all > 0) {
     metrics_.lost_by_truncation_records.add(lost_in_all);
@@ -390,7 +425,7 @@ void Tailer::resend() {
         "truncated or deleted meanwhile and no copy was found",
         lost_in_all);
   }
-  if (!payloads.empty() && !log_.append(payloads, Sync::kYes)) {
+  if (!log_.append(payloads, Sync::kYes)) {
     metrics_.checkpoint_failures.add();  // the next start finds them again
   }
 }
@@ -398,39 +433,52 @@ void Tailer::resend() {
 // Adds the records of the batch and returns how many of them are lost.
 std::uint64_t Tailer::rebuild(const Batch& batch, BatchBuilder& into) {
   for (int attempt = 1;; ++attempt) {
-    std::uint64_t lost = 0;
     bool again = false;
     for (const Range& range : batch.files) {
-      const std::optional<std::uint64_t> missing = rebuild(range, into);
-      lost += missing.value_or(range.count);
-      again = again || !missing;
+      again = !rebuild(range, into) || again;
     }
     if (!again || attempt == kRebuildAttempts) {
-      return lost;
+      return batch.records() - std::min(batch.records(), into.records());
     }
     into.take();
   }
 }
 
-// The same for one range. nullopt: the file was truncated meanwhile. It is then looked for afresh, and the
-// batch must be begun again.
-std::optional<std::uint64_t> Tailer::rebuild(const Range& range, BatchBuilder& into) {
+// Adds the records of one range as far as they are found. False: the file was truncated meanwhile. It is then
+// looked for afresh, and the batch must be begun again.
+bool Tailer::rebuild(const Range& range, BatchBuilder& into) {
   const auto followed = followed_.find(range.key);
-  if (followed == followed_.end() || !ensure_open(*followed->second)) {
-    return range.count;
+  if (followed != followed_.end()) {
+    Followed& file = *followed->second;
+    if (!ensure_open(file) || rebuild(range, file.file, {file.key, file.source, file.resource}, into) ||
+        file.file.is_copy()) {
+      return true;
+    }
+    rewritten(file, file.lag());
+    return false;
   }
-  Followed& file = *followed->second;
+  if (const auto sleeping = sleeping_.find(range.key); sleeping != sleeping_.end()) {
+    const FileCheckpoint& checkpoint = sleeping->second;
+    if (std::shared_ptr<RestCopy> copy = rests_.find(checkpoint.source)) {
+      const std::string resource = resource_of(input_of(checkpoint.path), checkpoint.path);
+      rebuild(range, File::of(std::move(copy), checkpoint.known.inode),
+              {range.key, checkpoint.source, resource}, into);
+    }
+  }
+  return true;
+}
+
+// The same from these bytes. False: they are others by now; some records may have been added.
+bool Tailer::rebuild(const Range& range, const File& file, const RecordSource& from, BatchBuilder& into) {
   // Behind the reading too: what was read before a truncation is not mixed with what came after it.
   const auto intact = [&] {
-    const Result<std::string> head = file.file.read(0, range.prefix.size);
-    const Result<Fingerprint> window = window_of(file.file, range.end);
+    const Result<std::string> head = file.read(0, range.prefix.size);
+    const Result<Fingerprint> window = window_of(file, range.end);
     return head && begins_with(*head, range.prefix) && window && *window == range.window;
   };
   if (!intact()) {
-    rewritten(file, file.lag());
-    return std::nullopt;
+    return false;
   }
-  const RecordSource from{file.key, file.source, file.resource};
   std::uint64_t at = range.begin;
   std::uint64_t position = range.position;
   std::uint64_t scanned = 0;
@@ -438,11 +486,11 @@ std::optional<std::uint64_t> Tailer::rebuild(const Range& range, BatchBuilder& i
   while (at < range.end && counts.lines < range.count) {
     const std::uint64_t scanned_before = scanned;
     const auto before = static_cast<std::uint32_t>(std::min<std::uint64_t>(kFingerprintBytesMax, at));
-    if (!reader_.load(file.file, at, before, range.end)) {
+    if (!reader_.load(file, at, before, range.end)) {
       break;
     }
     const Result<std::uint64_t> consumed = reader_.take_records(
-        file.file, range.line_bytes_max, Rest::kSend, scanned, [&](const Line& line, bool text) {
+        file, range.line_bytes_max, Rest::kSend, scanned, [&](const Line& line, bool text) {
           into.add(from, position, range.observed + (position - range.position), line, text, counts);
           ++position;
           return true;
@@ -452,11 +500,7 @@ std::optional<std::uint64_t> Tailer::rebuild(const Range& range, BatchBuilder& i
     }
     at += *consumed;
   }
-  if (!intact()) {
-    rewritten(file, file.lag());
-    return std::nullopt;
-  }
-  return range.count - std::min<std::uint64_t>(range.count, counts.lines);
+  return intact();
 }
 
 }  // namespace naru::agent

@@ -1,7 +1,8 @@
 // Follows files: finds them, tells generations and copies apart, reads them in turn into batches, notes each
 // batch in the checkpoint and hands it to the shipper. One thread owns it; only progress() is for all.
 //
-// Does not copy bytes anywhere: a file is its own spool, kept open while it is not read to its end.
+// A file is its own spool, kept open while it is not read to its end. Only what is not acknowledged of one
+// that lost its name is copied (RestSpool), so that it outlives this process.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,9 @@
 #include "agent/metrics.h"
 #include "agent/ship/batch_builder.h"
 #include "agent/ship/shipper.h"
+#include "agent/spool/rest_spool.h"
 #include "agent/tail/followed.h"
+#include "agent/tail/gunzip.h"
 #include "agent/tail/record_reader.h"
 #include "agent/tail/watch.h"
 
@@ -36,15 +39,15 @@ class Tailer {
  public:
   // All must outlive it. `resource`: attributes of every record.
   Tailer(const AgentConfig& config, std::map<std::string, std::string> resource, CheckpointLog& log,
-         Shipper& shipper, Metrics& metrics, Watch watch);
+         Shipper& shipper, Metrics& metrics, spool::FileSystem& files, Watch watch);
 
   // First scan, then the batches that were in flight when the agent last ended are sent again.
   void begin();
   // Looks, reads and ships what is due. Returns how long it can sleep unless something happens.
   std::chrono::milliseconds step();
   int watch_fd() const { return watch_.fd(); }
-  // Notes of the shipper's results that could not be written yet are kept; false: some are.
-  bool note_done();
+  // After the last step: notes what the shipper delivered meanwhile, and completes the copies of rests.
+  void end();
 
   TailProgress progress() const;
 
@@ -65,6 +68,21 @@ class Tailer {
     std::string body;
   };
   enum class Turn { kMore, kDone };
+  struct Missing {             // a generation whose rest is looked for
+    std::uint64_t unread = 0;  // bytes that were seen and not read
+    std::uint64_t since = 0;   // monotonic
+  };
+  struct Unpacking {  // a compressed copy that goes on into the spool
+    Gunzip stream;
+    std::string head;  // first bytes of the file
+    std::string held;  // read from the stream and not in the spool yet
+  };
+  struct Gap {         // a file lost its name: others may have had that name between two looks
+    std::string path;  // the name
+    std::size_t input = 0;
+    UnixNanos after = 0;      // what was gone by then is known
+    std::uint64_t since = 0;  // monotonic
+  };
 
   // --- finding files (tailer_scan.cc)
   void scan();
@@ -72,8 +90,9 @@ class Tailer {
   void take_up(const FileCheckpoint& checkpoint, const std::string& path, std::size_t input, bool named,
                File file, const File::Facts& facts);
   void add(std::unique_ptr<Followed> file);
-  void follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
-                  const std::string& head, std::uint64_t offset);
+  // False: tail.files_max.
+  bool follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
+                  const std::string& head, std::uint64_t offset, bool named = true);
   std::uint64_t first_offset(const File& file, std::uint64_t size) const;
   std::vector<SourceKey> files_that_begin_like(const std::string& path, const std::string& head) const;
   bool holds_beginning_of(const File& copy, std::uint64_t size, const std::string& head,
@@ -84,7 +103,11 @@ class Tailer {
   void settle_suspects(SourceKey like, std::uint64_t offset);
   void unindex_head(const Followed& file);
   void index_head(Followed& file, std::string_view head);
-  void find_rest_of(const FileCheckpoint& sleeping);
+  bool find_rest_of(const FileCheckpoint& sleeping);
+  static bool is_name_of(const FileCheckpoint& checkpoint, const std::string& path);
+  static bool may_be_copy(const FileCheckpoint& checkpoint, const std::string& path);
+  bool take_up_file(const FileCheckpoint& sleeping);
+  void find_sleeping();
   void rewritten(Followed& file, std::uint64_t unread);
   void look();
   void drop(SourceKey key);
@@ -98,6 +121,24 @@ class Tailer {
   std::string resource_of(std::size_t input, const std::string& path) const;
   std::size_t input_of(const std::string& path) const;
 
+  // --- what is left of files that lost their names (tailer_rest.cc)
+  void open_spool();
+  std::optional<FileCheckpoint> unacknowledged(const FileCheckpoint& as_read) const;
+  bool protect(Followed& file);
+  bool unpack(Followed& file);
+  void keep_rests();
+  void release_copies();
+  bool take_up_copy(const FileCheckpoint& sleeping);
+  bool take_up_gzip(const FileCheckpoint& sleeping);
+  bool take_up_gzip(const FileCheckpoint& sleeping, const std::string& path);
+  std::shared_ptr<RestCopy> begin_copy(const FileCheckpoint& from, std::string_view head);
+  void spool_refused(const Error& error);
+  void note_gap(const std::string& path, std::size_t input, UnixNanos after);
+  void find_missed();
+  bool find_missed(const Gap& gap);
+  void note_names(const std::string& path, UnixNanos known_at);
+  bool holds_known(const File& file, const std::string& path, bool packed) const;
+
   // --- reading (tailer.cc)
   void enqueue(Followed& file);
   Turn read_turn(Followed& file);
@@ -105,9 +146,13 @@ class Tailer {
   bool read_records(Followed& file, Rest rest, std::uint64_t unread);
   void seal(std::size_t lane);
   bool commit();
-  void resend();
+  void drop_one(Sealed& sealed, std::uint64_t& records);
+  // Notes of the shipper's results that could not be written yet are kept.
+  void note_done();
+  void resend(bool for_the_last_time);
   std::uint64_t rebuild(const Batch& batch, BatchBuilder& into);
-  std::optional<std::uint64_t> rebuild(const Range& range, BatchBuilder& into);
+  bool rebuild(const Range& range, const File& file, const RecordSource& from, BatchBuilder& into);
+  bool rebuild(const Range& range, BatchBuilder& into);
   std::uint64_t held_bytes() const;
   void publish();
 
@@ -118,6 +163,7 @@ class Tailer {
   Metrics& metrics_;
   Watch watch_;
   RecordReader reader_;
+  RestSpool rests_;  // before the files that are read from it
 
   std::map<SourceKey, std::unique_ptr<Followed>> followed_;
   std::unordered_map<std::string, SourceKey> by_path_;
@@ -126,6 +172,13 @@ class Tailer {
   std::map<SourceKey, FileCheckpoint> sleeping_;  // generations that no followed file has
   std::multimap<Inode, SourceKey> sleeping_by_inode_;
   std::set<SourceKey> looked_for_;  // of these, the ones whose rest was looked for
+  std::map<SourceKey, Missing> missing_;
+  std::vector<Gap> gaps_;
+  std::set<SourceKey> copying_;  // files without a name that may have to be copied
+  std::map<SourceKey, Unpacking> unpacking_;
+  std::vector<Batch> unbuilt_;  // in flight when the agent last ended, not found again yet
+  std::uint64_t began_at_ = 0;  // monotonic
+  std::uint64_t spool_told_at_ = 0, state_told_at_ = 0;
   std::map<std::string, Suspect> suspects_;
   std::set<std::string> complained_;
   bool complained_limit_ = false;
@@ -137,8 +190,7 @@ class Tailer {
   std::deque<SourceKey> ready_;
   std::vector<Lane> lanes_;
   std::vector<Sealed> sealed_;
-  std::vector<std::string> pending_;  // payloads that the next commit writes before its batches
-  std::vector<std::string> moved_;    // and behind them: generations that go on in another file
+  std::vector<std::string> pending_;  // payloads of the next commit, the sealed batches among them, in order
   std::vector<Delivered> done_;       // not written yet
   std::uint64_t retry_commit_at_ = 0;
   std::uint64_t bytes_read_ = 0;

@@ -1,11 +1,11 @@
 // The part of Tailer that finds files and decides which is which.
-#include <dirent.h>
 #include <fnmatch.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
 #include "agent/tail/glob.h"
+#include "agent/tail/rotation.h"
 #include "agent/tail/tailer.h"
 #include "core/base/clock.h"
 #include "core/base/random.h"
@@ -14,41 +14,16 @@
 namespace naru::agent {
 namespace {
 
-constexpr std::size_t kHeadBytes = 64;         // by which files that begin alike are found
-constexpr std::size_t kNeighboursMax = 4'096;  // entries of one directory that are looked at for a copy
+constexpr std::size_t kHeadBytes = 64;  // by which files that begin alike are found
 
 std::uint64_t nanos(std::chrono::milliseconds time) {
   return static_cast<std::uint64_t>(time.count()) * kNanosPerMilli;
-}
-
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
 }
 
 struct Named {
   std::string path;
   std::size_t input = 0;
 };
-
-std::vector<std::string> regular_files_in(const std::string& directory) {
-  std::vector<std::string> names;
-  DIR* handle = ::opendir(directory.c_str());
-  if (handle == nullptr) {
-    return names;
-  }
-  while (const dirent* entry = ::readdir(handle)) {
-    if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) {
-      names.emplace_back(entry->d_name);
-    }
-    if (names.size() == kNeighboursMax) {
-      break;
-    }
-  }
-  ::closedir(handle);
-  std::ranges::sort(names);
-  return names;
-}
 
 }  // namespace
 
@@ -77,6 +52,7 @@ FileCheckpoint Tailer::checkpoint_of(const Followed& file) const {
   checkpoint.known = file.known;
   checkpoint.position = file.position;
   checkpoint.last_seen = wall_now();
+  checkpoint.names_known_at = file.names_known_at;
   checkpoint.path = file.first_path;
   return checkpoint;
 }
@@ -163,19 +139,17 @@ void Tailer::scan() {
       file->named = false;
       file->changed_at = now;
       enqueue(*file);
+      copying_.insert(key);
+      note_gap(file->first_path, file->input, file->names_known_at);
     }
   }
   std::erase_if(suspects_, [&](const auto& suspect) { return !paths.contains(suspect.first); });
 
-  // A generation that no pattern names any more may still be there under another name, or as a copy.
-  std::vector<FileCheckpoint> not_looked_for;
-  for (const auto& [key, checkpoint] : sleeping_) {
-    if (looked_for_.insert(key).second) {
-      not_looked_for.push_back(checkpoint);
-    }
-  }
-  for (const FileCheckpoint& checkpoint : not_looked_for) {
-    find_rest_of(checkpoint);
+  find_sleeping();
+  find_missed();
+  if (!unbuilt_.empty()) {
+    const bool grace_is_over = now - began_at_ >= nanos(config_.tail.copy_grace) && rests_.is_open();
+    resend(grace_is_over);
   }
   forget_old();
   if (first_start_) {
@@ -186,6 +160,50 @@ void Tailer::scan() {
     });
   }
   commit();
+}
+
+// A generation that no pattern names any more may still be there under another name, or as a copy. One that
+// is known to have more is looked for again for a while: its copy may still be being made.
+void Tailer::find_sleeping() {
+  const std::uint64_t now = monotonic_now();
+  std::set<SourceKey> in_flight;
+  for (const Batch& batch : unbuilt_) {
+    for (const Range& range : batch.files) {
+      in_flight.insert(range.key);
+    }
+  }
+  std::vector<FileCheckpoint> candidates;
+  for (const auto& [key, checkpoint] : sleeping_) {
+    if (!looked_for_.contains(key)) {
+      candidates.push_back(checkpoint);
+    }
+  }
+  for (const FileCheckpoint& checkpoint : candidates) {
+    const SourceKey key = checkpoint.key;
+    const bool found = sleeping_.contains(key) && find_rest_of(checkpoint);
+    const auto [missing, fresh] = missing_.try_emplace(key, Missing{0, now});
+    if (fresh) {
+      note_gap(checkpoint.path, input_of(checkpoint.path), checkpoint.names_known_at);
+    }
+    const bool patient =
+        missing->second.unread > 0 || in_flight.contains(key) || rests_.find(checkpoint.source);
+    const bool grace_is_over = now - missing->second.since >= nanos(config_.tail.copy_grace);
+    if (!found && patient && (!grace_is_over || !rests_.is_open())) {
+      continue;
+    }
+    if (!found && missing->second.unread > 0) {
+      metrics_.lost_by_truncation_bytes.add(missing->second.unread);
+      telemetry::log_error(
+          "agent",
+          "{} was truncated or deleted before its last {} bytes were read, and no copy of it "
+          "was found",
+          checkpoint.path, missing->second.unread);
+    }
+    missing_.erase(missing);
+    if (!found) {
+      looked_for_.insert(key);
+    }
+  }
 }
 
 void Tailer::meet(const std::string& path, std::size_t input) {
@@ -208,11 +226,16 @@ void Tailer::meet(const std::string& path, std::size_t input) {
   }
 
   const auto match = [&](const FileCheckpoint& checkpoint) {
+    // Of a file that was empty only its name tells that it is still the same.
+    if (checkpoint.known.prefix.size == 0 && !is_name_of(checkpoint, path)) {
+      return Match::kUnrelated;
+    }
     if (!begins_with(*head, checkpoint.known.prefix) || facts->size < checkpoint.known.offset) {
       return Match::kUnrelated;
     }
     const Result<Look> seen = look_at(*opened, checkpoint.known);
-    return seen ? compare(checkpoint.known, seen->seen()) : Match::kUnrelated;
+    const Match found = seen ? compare(checkpoint.known, seen->seen()) : Match::kUnrelated;
+    return found == Match::kCopy && !may_be_copy(checkpoint, path) ? Match::kUnrelated : found;
   };
   // The same file, else of several that it may be a copy of, the one read furthest.
   const FileCheckpoint* known = nullptr;
@@ -260,7 +283,7 @@ bool Tailer::settle_rewritten(const std::vector<SourceKey>& keys) {
   bool any = false;
   for (const SourceKey key : keys) {
     const auto at = followed_.find(key);
-    if (at == followed_.end() || !at->second->file.is_open()) {
+    if (at == followed_.end() || !ensure_open(*at->second)) {
       continue;
     }
     const Result<Look> seen = look_at(at->second->file, at->second->known);
@@ -352,8 +375,6 @@ void Tailer::settle_suspects(SourceKey like, std::uint64_t offset) {
         seal(lane);
       }
       follow_new(path, suspect.input, std::move(*opened), *facts, *head, facts->size);
-      moved_.push_back(std::move(pending_.back()));
-      pending_.pop_back();
     }
   }
 }
@@ -395,8 +416,13 @@ void Tailer::take_up(const FileCheckpoint& checkpoint, const std::string& path, 
   followed->resource = resource_of(input, checkpoint.path);
   followed->input = input;
   followed->named = named;
+  followed->names_known_at = checkpoint.names_known_at;
   followed->file = std::move(file);
   followed->size = facts.size;
+  followed->known.born = facts.born;
+  if (!named) {
+    copying_.insert(checkpoint.key);
+  }
   followed->changed_at = monotonic_now();
   if (followed->known.inode != facts.inode) {
     metrics_.copies_inherited.add();
@@ -405,15 +431,15 @@ void Tailer::take_up(const FileCheckpoint& checkpoint, const std::string& path, 
     for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
       seal(lane);
     }
-    moved_.push_back(encode(checkpoint_of(*followed)));
+    pending_.push_back(encode(checkpoint_of(*followed)));
   }
   wake(checkpoint.key);
   index_head(*followed, followed->file.read(0, kHeadBytes).value_or(std::string()));
   add(std::move(followed));
 }
 
-void Tailer::follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
-                        const std::string& head, std::uint64_t offset) {
+bool Tailer::follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
+                        const std::string& head, std::uint64_t offset, bool named) {
   if (followed_.size() >= config_.tail.files_max) {
     metrics_.files_over_limit.add();
     if (!complained_limit_) {
@@ -424,12 +450,14 @@ void Tailer::follow_new(const std::string& path, std::size_t input, File file, c
           "narrow the patterns",
           path, followed_.size());
     }
-    return;
+    return false;
   }
   auto followed = std::make_unique<Followed>();
   followed->key = log_.draw_key();
   followed->source = random_16();
   followed->known.inode = facts.inode;
+  followed->known.born = facts.born;
+  followed->names_known_at = wall_now();
   followed->known.prefix = fingerprint(head);
   followed->known.offset = offset;
   followed->known.window = window_of(file, offset).value_or(Fingerprint{});
@@ -441,8 +469,13 @@ void Tailer::follow_new(const std::string& path, std::size_t input, File file, c
   followed->changed_at = monotonic_now();
   metrics_.generations.add();
   pending_.push_back(encode(checkpoint_of(*followed)));
+  followed->named = named;
+  if (!named) {
+    copying_.insert(followed->key);
+  }
   index_head(*followed, head);
   add(std::move(followed));
+  return true;
 }
 
 std::string Tailer::resource_of(std::size_t input, const std::string& path) const {
@@ -472,8 +505,18 @@ std::uint64_t Tailer::first_offset(const File& file, std::uint64_t size) const {
   return start == std::string::npos ? size : from + start;
 }
 
-// Looks beside a generation that lost its name for the file itself or a copy of it.
-void Tailer::find_rest_of(const FileCheckpoint& sleeping) {
+// Looks for the rest of a generation that lost its name: the file itself or a copy of it beside it, its copy
+// in the spool, a compressed copy.
+bool Tailer::find_rest_of(const FileCheckpoint& sleeping) {
+  if (take_up_file(sleeping)) {
+    return true;
+  }
+  const std::shared_ptr<RestCopy> copy = rests_.find(sleeping.source);
+  const bool whole = copy != nullptr && copy->end() == copy->file_size();
+  return (whole && take_up_copy(sleeping)) || take_up_gzip(sleeping) || take_up_copy(sleeping);
+}
+
+bool Tailer::take_up_file(const FileCheckpoint& sleeping) {
   const std::string directory = directory_of(sleeping.path);
   for (const std::string& name : regular_files_in(directory)) {
     const std::string path = directory == "/" ? "/" + name : directory + "/" + name;
@@ -484,13 +527,15 @@ void Tailer::find_rest_of(const FileCheckpoint& sleeping) {
     }
     const Result<Look> seen = look_at(*opened, sleeping.known);
     const Match match = seen ? compare(sleeping.known, seen->seen()) : Match::kUnrelated;
-    if (match == Match::kSame || match == Match::kCopy) {
+    if ((match == Match::kSame && (sleeping.known.prefix.size > 0 || is_name_of(sleeping, path))) ||
+        (match == Match::kCopy && may_be_copy(sleeping, path))) {
       suspects_.erase(path);
       take_up(sleeping, path, input_of(sleeping.path), false, std::move(*opened), *facts);
       scan_due_ = true;  // a pattern may name it
-      return;
+      return true;
     }
   }
+  return false;
 }
 
 std::size_t Tailer::input_of(const std::string& path) const {
@@ -511,14 +556,14 @@ void Tailer::rewritten(Followed& file, std::uint64_t unread) {
   const std::string path = file.path;
   const std::size_t input = file.input;
   const bool named = file.named;
+  const std::uint64_t now = monotonic_now();
   drop(file.key);
-  find_rest_of(old);
+  looked_for_.erase(old.key);
+  note_gap(old.path, input, old.names_known_at);
+  const bool found = find_rest_of(old);
   settle_suspects(old.key, old.known.offset);
-  if (!followed_.contains(old.key) && unread > 0) {
-    metrics_.lost_by_truncation_bytes.add(unread);
-    telemetry::log_error("agent",
-                         "{} was truncated before its last {} bytes were read, and no copy of it was found",
-                         path, unread);
+  if (!found && unread > 0) {
+    missing_[old.key] = {unread, now};
   }
   if (!named) {
     return;
@@ -548,6 +593,8 @@ void Tailer::drop(SourceKey key) {
     by_inode_.erase(inode);
   }
   std::erase(ready_, key);
+  copying_.erase(key);
+  unpacking_.erase(key);
   unindex_head(file);
   put_to_sleep(checkpoint_of(file));
   followed_.erase(at);
@@ -558,7 +605,7 @@ void Tailer::drop(SourceKey key) {
 void Tailer::look() {
   const std::uint64_t now = monotonic_now();
   look_at_ = now + nanos(config_.tail.look_every);
-  std::vector<SourceKey> over;
+  std::vector<SourceKey> over, elsewhere;
   for (const auto& [key, file] : followed_) {
     if (file->lag() > 0 && !file->ready) {
       enqueue(*file);
@@ -566,8 +613,12 @@ void Tailer::look() {
     if (file->named && file->watched && !watch_incomplete_) {
       continue;
     }
-    if (!file->file.is_open()) {
+    if (!file->file.is_open() && file->named) {
       enqueue(*file);
+      continue;
+    }
+    if (!ensure_open(*file)) {  // it lost its name while it was closed
+      elsewhere.push_back(key);
       continue;
     }
     const Result<File::Facts> facts = file->file.facts();
@@ -581,7 +632,10 @@ void Tailer::look() {
     if (file->named) {
       continue;
     }
-    if (now - file->changed_at < nanos(config_.tail.unnamed_wait)) {
+    copying_.insert(key);
+    const bool grows = file->file.is_copy() ? unpacking_.contains(key)
+                                            : now - file->changed_at < nanos(config_.tail.unnamed_wait);
+    if (grows) {
       continue;
     }
     if (file->lag() > 0) {
@@ -595,7 +649,12 @@ void Tailer::look() {
     looked_for_.insert(key);
     drop(key);
   }
-  if (!suspects_.empty()) {
+  for (const SourceKey key : elsewhere) {
+    drop(key);
+  }
+  open_spool();
+  release_copies();
+  if (!suspects_.empty() || !missing_.empty() || !gaps_.empty() || !unbuilt_.empty() || !elsewhere.empty()) {
     scan_due_ = true;
   }
 }
@@ -605,23 +664,54 @@ void Tailer::forget_old() {
   const auto limit = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(config_.tail.forget_after).count());
   std::set<SourceKey> needed;
+  const auto need = [&needed](const std::vector<Range>& ranges) {
+    for (const Range& range : ranges) {
+      needed.insert(range.key);
+    }
+  };
+  for (const Lane& lane : lanes_) {
+    need(lane.open.ranges());
+  }
+  for (const Sealed& sealed : sealed_) {
+    need(sealed.batch.files);
+  }
   log_.read([&](const State& state) {
     for (const auto& [number, batch] : state.in_flight) {
-      for (const Range& range : batch.files) {
-        needed.insert(range.key);
-      }
+      need(batch.files);
     }
   });
+  // What is there has its name still.
+  for (const auto& [key, file] : followed_) {
+    if (file->named && file->names_known_at + limit / 2 < now) {
+      file->names_known_at = now;
+      pending_.push_back(encode_names(key, now));
+    }
+  }
+  // Of the files that had one name the older are forgotten first: find_missed() takes one that is newer than
+  // a known one, and unknown itself, for a file that nobody has read.
+  std::set<std::string> kept;
   std::vector<SourceKey> old;
+  const auto may_go = [&](const FileCheckpoint& file) {
+    return !needed.contains(file.key) && file.last_seen + limit < now &&
+           rests_.find(file.source) == nullptr && !missing_.contains(file.key) && !kept.contains(file.path);
+  };
+  auto followed = followed_.begin();
   for (const auto& [key, file] : sleeping_) {
-    if (!needed.contains(key) && file.last_seen + limit < now) {
+    for (; followed != followed_.end() && followed->first < key; ++followed) {
+      if (!followed->second->named) {
+        kept.insert(followed->second->first_path);
+      }
+    }
+    if (may_go(file)) {
       old.push_back(key);
+    } else {
+      kept.insert(file.path);
     }
   }
   for (const SourceKey key : old) {
     wake(key);
     looked_for_.erase(key);
-    moved_.push_back(encode_forget(key));
+    pending_.push_back(encode_forget(key));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <set>
+#include <thread>
 
 #include "tests/unit/agent/support.h"
 
@@ -54,6 +55,13 @@ class AgentTest : public testing::Test {
       const std::string text = registry.expose();
       const std::size_t at = text.find("\n" + name + " ");
       return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
+    }
+    bool wait_metric(const std::string& name, double value) const {
+      const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (metric(name) < value && std::chrono::steady_clock::now() < until) {
+        std::this_thread::yield();
+      }
+      return metric(name) >= value;
     }
   };
   std::unique_ptr<Running> start() { return start(collector_); }
@@ -368,7 +376,7 @@ TEST_F(AgentTest, InFlightRecordsThatAreGoneAreCountedAsLost) {
   overwrite(log("a.log"), "new\n");
   agent = start();
   ASSERT_TRUE(collector_.wait_for(1));
-  EXPECT_EQ(agent->metric("naru_agent_lost_by_truncation_records_total"), 40);
+  EXPECT_TRUE(agent->wait_metric("naru_agent_lost_by_truncation_records_total", 40)) << "after the grace";
   const std::string text = agent->registry.expose();
   EXPECT_NE(text.find("naru_records_lost_total{pipeline=\"default\",signal=\"logs\",stage=\"agent\"} 40"),
             std::string::npos);
@@ -434,6 +442,117 @@ TEST_F(AgentTest, OverlongLinesAreCutAndMarkedAndTheFileGoesOn) {
   EXPECT_EQ(records[2].truncated, 1'999'000);
   EXPECT_EQ(records[3].body, "end");
   EXPECT_EQ(agent->metric("naru_agent_truncated_lines_total"), 2);
+}
+
+TEST_F(AgentTest, ALineOf64MebibytesIsCutAndTheFileGoesOn) {
+  append(log("a.log"), "before\n" + std::string(64u << 20, 'z') + "\nafter\n");
+  auto agent = start();
+  ASSERT_TRUE(collector_.wait_for(3));
+  const auto records = collector_.accepted();
+  EXPECT_EQ(records[1].body.size(), config_.tail.line_bytes_max);
+  EXPECT_EQ(records[1].truncated, (64 << 20) - static_cast<std::int64_t>(config_.tail.line_bytes_max));
+  EXPECT_EQ(records[2].body, "after");
+}
+
+// Disk calls fail while a switch is on.
+class FailingFiles final : public spool::FileSystem {
+ public:
+  Result<std::unique_ptr<spool::File>> open(const std::string& path, spool::OpenMode mode) override {
+    if (mode == spool::OpenMode::kCreate) {
+      NARU_TRY_VOID(refuse());
+    }
+    NARU_TRY(auto file, real_.open(path, mode));
+    return std::make_unique<FailingFile>(*this, std::move(file));
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    NARU_TRY_VOID(refuse());
+    return real_.rename(from, to);
+  }
+  Result<void> remove(const std::string& path) override { return real_.remove(path); }
+  Result<std::vector<std::string>> list(const std::string& directory) override {
+    return real_.list(directory);
+  }
+  Result<void> create_directories(const std::string& path) override { return real_.create_directories(path); }
+  Result<void> sync_directory(const std::string& path) override {
+    NARU_TRY_VOID(refuse());
+    return real_.sync_directory(path);
+  }
+  Result<std::unique_ptr<spool::DirectoryLock>> lock_directory(const std::string& path) override {
+    return real_.lock_directory(path);
+  }
+  std::atomic<ErrorCode> code{ErrorCode::kInternal};  // kInternal: the disk works
+  std::atomic<int> refusals{0};
+
+ private:
+  class FailingFile final : public spool::File {
+   public:
+    FailingFile(FailingFiles& files, std::unique_ptr<spool::File> file)
+        : files_(files), file_(std::move(file)) {}
+    Result<std::size_t> read_at(std::uint64_t position, char* out, std::size_t size) override {
+      return file_->read_at(position, out, size);
+    }
+    Result<void> write_at(std::uint64_t position, std::span<const std::string_view> pieces) override {
+      NARU_TRY_VOID(files_.refuse());
+      return file_->write_at(position, pieces);
+    }
+    Result<void> sync() override {
+      NARU_TRY_VOID(files_.refuse());
+      return file_->sync();
+    }
+    Result<void> truncate(std::uint64_t size) override { return file_->truncate(size); }
+    Result<std::uint64_t> size() override { return file_->size(); }
+
+   private:
+    FailingFiles& files_;
+    std::unique_ptr<spool::File> file_;
+  };
+  Result<void> refuse() {
+    if (code == ErrorCode::kInternal) {
+      return {};
+    }
+    ++refusals;
+    return fail(code, "the disk refuses");
+  }
+  spool::FileSystem& real_ = spool::posix_file_system();
+};
+
+// A disk that is full or fails: nothing leaves that was not noted, the agent says so and goes on by itself.
+TEST_F(AgentTest, ADiskThatRefusesTheStateHoldsEverythingAndAlarms) {
+  std::size_t records = 0;
+  for (const ErrorCode code : {ErrorCode::kNoSpace, ErrorCode::kIo}) {
+    for (const bool from_the_start : {false, true}) {
+      const std::string name = code == ErrorCode::kNoSpace ? "space" : "io";
+      const std::string path = log(name + (from_the_start ? "1.log" : "0.log"));
+      FailingFiles files;
+      if (from_the_start) {
+        files.code = code;
+      }
+      telemetry::Registry registry;
+      telemetry::Health health(registry);
+      Agent agent(config_, collector_.factory(), registry, health, files);
+      ASSERT_TRUE(agent.start()) << "a full disk is no reason to end";
+      if (!from_the_start) {
+        append(path, "before\n");
+        ASSERT_TRUE(collector_.wait_for(++records));
+        files.code = code;
+      }
+      const std::size_t requests = collector_.seen().size();
+      const int refusals = files.refusals;
+      append(path, "meanwhile\n");
+      const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+      while (files.refusals < refusals + 2 && std::chrono::steady_clock::now() < until) {
+        std::this_thread::yield();
+      }
+      EXPECT_GE(files.refusals, refusals + 2);
+      EXPECT_EQ(collector_.seen().size(), requests) << "something left that was not noted";
+      EXPECT_FALSE(health.ready());
+      files.code = ErrorCode::kInternal;
+      ASSERT_TRUE(collector_.wait_for(++records));
+      agent.stop(std::chrono::seconds(20));
+      EXPECT_TRUE(health.ready());
+    }
+  }
+  EXPECT_EQ(collector_.distinct().size(), collector_.accepted().size()) << "and nothing came twice";
 }
 
 TEST_F(AgentTest, InvalidUtf8GoesAsBytesAndNothingElseDoes) {

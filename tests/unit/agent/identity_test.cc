@@ -13,7 +13,7 @@ constexpr Inode kOther{1, 11};
 
 KnownFile known_at(const std::string& content, std::uint64_t offset) {
   const std::size_t window = std::min<std::size_t>(offset, kFingerprintBytesMax);
-  return {kHere, offset, fingerprint(std::string_view(content).substr(0, kFingerprintBytesMax)),
+  return {kHere, 0, offset, fingerprint(std::string_view(content).substr(0, kFingerprintBytesMax)),
           fingerprint(std::string_view(content).substr(offset - window, window))};
 }
 
@@ -89,10 +89,26 @@ TEST(Identity, ASmallFileIsToldApartByAllItsBytes) {
 }
 
 TEST(Identity, NothingReadYetIsStillKnownByItsHead) {
-  const KnownFile known{kHere, 0, fingerprint("abc"), {}};
+  const KnownFile known{kHere, 0, 0, fingerprint("abc"), {}};
   EXPECT_EQ(match(known, kHere, "abcd"), Match::kSame);
   EXPECT_EQ(match(known, kHere, "xbcd"), Match::kRewritten);
   EXPECT_EQ(match(known, kHere, "ab"), Match::kRewritten);
+}
+
+// An inode that was given to a new file which begins with the same header line.
+TEST(Identity, AnotherTimeOfBirthIsAnotherFile) {
+  KnownFile known = known_at("header\n", 7);
+  known.born = 100;
+  SeenFile seen;
+  seen.inode = kHere;
+  seen.size = 14;
+  seen.head = "header\nline 1\n";
+  seen.before = "header\n";
+  EXPECT_EQ(compare(known, seen), Match::kSame) << "the file system does not tell";
+  seen.born = 100;
+  EXPECT_EQ(compare(known, seen), Match::kSame);
+  seen.born = 101;
+  EXPECT_EQ(compare(known, seen), Match::kRewritten);
 }
 
 TEST(Identity, FingerprintsDependOnSize) {

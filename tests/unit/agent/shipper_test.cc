@@ -159,7 +159,7 @@ TEST_F(ShipperTest, CountsWhatAPartialSuccessLeavesOut) {
   shipper_->send(0, shipment(1, {"a", "b", "c"}));
   const auto done = wait_done(1);
   ASSERT_EQ(done.size(), 1U);
-  EXPECT_EQ(done[0].rejected, 2U);
+  EXPECT_EQ(done[0].outcomes.rejected, 2U);
   EXPECT_EQ(metrics_.ledger.delivered.value(), 1U);
   EXPECT_EQ(metrics_.ledger.dropped("rejected_by_collector").value(), 2U);
 }

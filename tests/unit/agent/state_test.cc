@@ -12,9 +12,10 @@ FileCheckpoint a_file(SourceKey key) {
   FileCheckpoint file;
   file.key = key;
   file.source.fill(static_cast<unsigned char>(key));
-  file.known = {{5, 6}, 100, fingerprint("prefix"), fingerprint("window")};
+  file.known = {{5, 6}, 8, 100, fingerprint("prefix"), fingerprint("window")};
   file.position = 7;
   file.last_seen = 99;
+  file.names_known_at = 98;
   file.path = "/var/log/a.log";
   return file;
 }
@@ -61,16 +62,16 @@ TEST(State, ABatchMovesItsFileForwardAndIsInFlight) {
 
 TEST(State, DoneCountsWhatBecameOfTheRecords) {
   State state = some_state();
-  ASSERT_TRUE(apply_entry(state, encode_done(8, 1, 2)));
+  ASSERT_TRUE(apply_entry(state, encode_done(8, {.delivered = 2, .rejected = 1, .lost = 2})));
   EXPECT_FALSE(state.in_flight.contains(8));
-  EXPECT_EQ(state.totals.delivered, 3U);
+  EXPECT_EQ(state.totals.delivered, 2U);  // one is not accounted for: the ledger must show it
   EXPECT_EQ(state.totals.rejected, 1U);
   EXPECT_EQ(state.totals.lost, 2U);
 }
 
 TEST(State, ASnapshotLeadsToTheSameState) {
   State state = some_state();
-  ASSERT_TRUE(apply_entry(state, encode_done(9, 0, 0)));
+  ASSERT_TRUE(apply_entry(state, encode_done(9, {.delivered = 3})));
   state.started = true;
   State again;
   const std::string bytes = snapshot(state);
@@ -132,7 +133,7 @@ TEST(State, EntriesOfAnotherFormAreRefusedWhole) {
   const std::string good = encode(a_file(9));
   for (const std::string& bad :
        {std::string(), std::string("\x63"), good + "x", good.substr(0, good.size() - 1), encode(unknown_file),
-        encode_done(99, 0, 0), encode_done(8, 7, 0)}) {
+        encode_done(99, {}), encode_done(8, {.delivered = 4, .rejected = 3})}) {
     EXPECT_FALSE(apply_entry(state, bad));
     EXPECT_EQ(snapshot(state), before);
   }
@@ -141,13 +142,13 @@ TEST(State, EntriesOfAnotherFormAreRefusedWhole) {
 TEST(State, AnotherVersionIsNamed) {
   std::string bytes = "NARUAGT";
   bytes.push_back('\0');
-  append_le(bytes, std::uint32_t{2});
+  append_le(bytes, std::uint32_t{3});
   append_le(bytes, crc32c(bytes));
   State state;
   const auto read = read_log(bytes, state);
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code(), ErrorCode::kUnsupported);
-  EXPECT_NE(read.error().message().find("version 2"), std::string::npos);
+  EXPECT_NE(read.error().message().find("version 3"), std::string::npos);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <zlib.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -43,6 +44,21 @@ inline void append(const std::string& path, const std::string& text) {
 }
 inline void overwrite(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+}
+
+// As gzip(1) writes it.
+inline std::string gzip(const std::string& text) {
+  z_stream z{};
+  EXPECT_EQ(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string out(deflateBound(&z, text.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(deflate(&z, Z_FINISH), Z_STREAM_END);
+  out.resize(out.size() - z.avail_out);
+  deflateEnd(&z);
+  return out;
 }
 
 // A record as it arrived.
@@ -121,6 +137,58 @@ class FakeCollector {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, limit, [&] { return condition(accepted_); });
   }
+  // As a collector that takes the records and dies before it answers.
+  void lose_answers(bool lose) {
+    const std::lock_guard lock(mutex_);
+    lose_answers_ = lose;
+  }
+  Result<net::HttpResponse> take(const net::HttpRequest& request) {
+    EXPECT_EQ(request.target, "/v1/logs");
+    EXPECT_EQ(request.headers.get("content-type"), "application/x-protobuf");
+    const std::vector<Arrived> records = decode(request.body);
+    Answer answer;
+    {
+      const std::lock_guard lock(mutex_);
+      answer = answer_;
+    }
+    auto response = answer ? answer(records) : ok();
+    const std::lock_guard lock(mutex_);
+    seen_.push_back(records);
+    if (response && response->status == 200) {
+      accepted_.insert(accepted_.end(), records.begin(), records.end());
+      if (lose_answers_) {
+        response = fail(ErrorCode::kTimeout, "no answer");
+      }
+    }
+    changed_.notify_all();
+    return response;
+  }
+  // Each record once by its identity; two identities for one body, or a missing one, fail the test.
+  void expect_each_once(const std::vector<std::string>& bodies) {
+    std::map<std::string, std::vector<std::string>> documents;
+    for (const auto& [identity, raw] : distinct()) {
+      otlp::LogRecord record;
+      EXPECT_TRUE(otlp::parse(raw, record));
+      otlp::AnyValue body;
+      EXPECT_TRUE(otlp::parse(record.body, body));
+      documents[std::string(body.bytes)].push_back(identity.first + "@" + std::to_string(identity.second));
+    }
+    std::string lost;
+    for (const std::string& body : bodies) {
+      const auto at = documents.find(body);
+      if (at == documents.end()) {
+        lost += body + "\n";
+        continue;
+      }
+      EXPECT_EQ(at->second.size(), 1U)
+          << "doubled: " << body << " " << at->second[0] << " " << at->second.back();
+      documents.erase(at);
+    }
+    EXPECT_EQ(lost, "");
+    for (const auto& [body, identities] : documents) {
+      ADD_FAILURE() << "never written: " << body;
+    }
+  }
   bool wait_for(std::size_t records) {
     return wait([records](const auto& accepted) { return accepted.size() >= records; });
   }
@@ -168,30 +236,12 @@ class FakeCollector {
     FakeCollector& collector_;
   };
 
-  Result<net::HttpResponse> take(const net::HttpRequest& request) {
-    EXPECT_EQ(request.target, "/v1/logs");
-    EXPECT_EQ(request.headers.get("content-type"), "application/x-protobuf");
-    const std::vector<Arrived> records = decode(request.body);
-    Answer answer;
-    {
-      const std::lock_guard lock(mutex_);
-      answer = answer_;
-    }
-    auto response = answer ? answer(records) : ok();
-    const std::lock_guard lock(mutex_);
-    seen_.push_back(records);
-    if (response && response->status == 200) {
-      accepted_.insert(accepted_.end(), records.begin(), records.end());
-    }
-    changed_.notify_all();
-    return response;
-  }
-
   std::mutex mutex_;
   std::condition_variable changed_;
   Answer answer_;
   std::vector<Arrived> accepted_;
   std::vector<std::vector<Arrived>> seen_;
+  bool lose_answers_ = false;
 };
 
 }  // namespace naru::agent::test

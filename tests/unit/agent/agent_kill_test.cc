@@ -1,0 +1,279 @@
+// The agent killed with SIGKILL: what was unsent is sent, what was sent is the same, the ledger goes on.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "tests/unit/agent/killed_agent.h"
+
+namespace naru::agent {
+namespace {
+
+using std::chrono::milliseconds;
+using test::AgentOnDisk;
+using test::append;
+using test::FakeCollector;
+using test::gzip_file;
+using test::KilledAgent;
+using test::overwrite;
+namespace fs = std::filesystem;
+
+class AgentKill : public testing::Test {
+ protected:
+  AgentOnDisk t_;
+};
+
+// A rest that is larger than the limit: what fits is copied, the file is kept open, nothing is lost while the
+// agent lives.
+TEST_F(AgentKill, OverTheSpoolsLimitTheFileIsKeptOpenAndItIsSaid) {
+  t_.config_.spool.bytes_max = 1u << 20;
+  t_.config_.ship.in_flight_bytes_max = 1u << 20;
+  t_.write(10);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.refuse();
+  t_.write(400'000);  // about 5 MB
+  fs::remove(t_.log());
+  ASSERT_TRUE(
+      t_.agent_->wait([](const KilledAgent& a) { return a.metric("naru_agent_spool_refused_total") >= 1; }));
+  EXPECT_GE(t_.agent_->metric("naru_agent_spool_copied_bytes_total"), 500'000);
+  EXPECT_LE(t_.agent_->metric("naru_agent_spool_bytes"), 2u << 20);
+  t_.accept();
+  ASSERT_TRUE(t_.wait_for_all());
+  EXPECT_TRUE(t_.agent_->wait([](const KilledAgent& a) { return a.metric("naru_agent_spool_copies") == 0; }));
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
+// A compressed rest larger than the limit goes through the spool bit by bit.
+TEST_F(AgentKill, ACompressedRestOverTheLimitGoesOnAsItIsAcknowledged) {
+  t_.config_.spool.bytes_max = 1u << 20;
+  t_.write(10);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.kill();
+  t_.write(400'000);
+  fs::rename(t_.log(), t_.log() + ".1");
+  gzip_file(t_.log() + ".1");
+  t_.write(5);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
+// Files that came and were rotated away while the agent was dead.
+TEST_F(AgentKill, GenerationsBetweenTwoLooksAreFoundBesideTheKnownOne) {
+  for (const bool packed : {false, true}) {
+    t_.write(30);
+    t_.start();
+    ASSERT_TRUE(t_.wait_for_all());
+    t_.kill();
+    t_.write(10);
+    for (int round = 0; round < 3; ++round) {
+      for (int number = 8; number >= 1; --number) {
+        for (const char* end : {"", ".gz"}) {
+          const std::string from = t_.log() + "." + std::to_string(number) + end;
+          if (fs::exists(from)) {
+            fs::rename(from, t_.log() + "." + std::to_string(number + 1) + end);
+          }
+        }
+      }
+      fs::rename(t_.log(), t_.log() + ".1");
+      if (packed) {
+        gzip_file(t_.log() + ".1");
+      }
+      t_.write(20);
+    }
+    t_.start();
+    ASSERT_TRUE(t_.wait_for_all());
+    EXPECT_EQ(t_.agent_->metric("naru_agent_missed_generations_total"), 2) << packed;
+    t_.agent_->stop();
+    t_.agent_.reset();
+  }
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
+TEST_F(AgentKill, AnInodeThatIsGivenToAnotherFileIsAnotherFile) {
+  append(t_.log(), "header\n");
+  t_.start();
+  ASSERT_TRUE(t_.collector_.wait_for(1));
+  t_.kill();
+  struct stat before{}, after{};
+  ::stat(t_.log().c_str(), &before);
+  fs::remove(t_.log());
+  append(t_.log(), "header\nsecond\n");
+  ::stat(t_.log().c_str(), &after);
+  t_.start();
+  ASSERT_TRUE(t_.collector_.wait_for(3)) << (before.st_ino == after.st_ino ? "the inode was reused" : "");
+  t_.agent_->stop();
+  EXPECT_EQ(t_.collector_.distinct().size(), 3U);
+}
+
+// The state is lost and the spool is not: its copies say who they are.
+TEST_F(AgentKill, ACopyOutlivesTheStateUnderItsOldIdentity) {
+  t_.write(100);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.collector_.lose_answers(true);
+  const std::size_t seen = t_.collector_.seen().size();
+  t_.write(50);
+  ASSERT_TRUE(t_.collector_.wait_seen(seen + 1));
+  t_.write(50);
+  fs::remove(t_.log());
+  ASSERT_TRUE(t_.wait_until_copied());
+  t_.kill();
+  fs::remove(t_.dir_ / "state/agent.state");
+  t_.accept();
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.agent_->stop();
+  std::map<std::string, std::set<std::pair<std::string, std::uint64_t>>> identities;
+  for (const auto& one : t_.collector_.accepted()) {
+    identities[one.body].insert({one.source, one.position});
+  }
+  ASSERT_EQ(identities.size(), t_.lines_.size());
+  for (const auto& [body, of_it] : identities) {
+    EXPECT_EQ(of_it.size(), 1U) << body;
+  }
+}
+
+TEST_F(AgentKill, TheLedgerIsBalancedBeforeAndAfterEveryKill) {
+  t_.config_.ship.in_flight_bytes_max = 1u << 20;
+  for (int round = 0; round < 8; ++round) {
+    t_.start();
+    t_.refuse();
+    const std::size_t seen = t_.collector_.seen().size();
+    t_.write(1'000);
+    ASSERT_TRUE(t_.collector_.wait_seen(seen + 1));
+    EXPECT_TRUE(t_.wait_balanced()) << t_.agent_->metrics();
+    if (round % 2 == 0) {
+      t_.accept();
+      ASSERT_TRUE(t_.wait_for_all());
+    }
+    t_.kill();
+  }
+  t_.accept();
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  EXPECT_TRUE(t_.wait_balanced()) << t_.agent_->metrics();
+  const std::string metrics = t_.agent_->metrics();
+  EXPECT_NE(metrics.find(
+                "naru_records_accepted_total{pipeline=\"default\",signal=\"logs\",stage=\"agent\"} 8000\n"),
+            std::string::npos)
+      << metrics;
+  EXPECT_TRUE(t_.agent_->wait([](const KilledAgent& a) {
+    return a.metrics().contains(
+        "naru_records_delivered_total{pipeline=\"default\",signal=\"logs\",stage=\"agent\"} 8000\n");
+  }));
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
+// In a process that begins anew, so that the environment is read again.
+TEST_F(AgentKill, TheLedgerShowsARecordThatIsDroppedInside) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("NARU_FAULT", "agent.drop_record:1", 1);
+  EXPECT_EXIT(
+      {
+        t_.write(20);
+        t_.start();
+        const bool arrived = t_.collector_.wait_for(19);
+        const bool missed = t_.agent_->wait([](const KilledAgent& a) {
+          return AgentOnDisk::balance(a.metrics()) == 1 && a.metric("naru_agent_in_flight_bytes") == 0;
+        });
+        t_.agent_->stop();
+        ::unsetenv("NARU_FAULT");
+        t_.start();  // and it is not forgotten
+        const bool still = AgentOnDisk::balance(t_.agent_->metrics()) == 1;
+        t_.agent_->stop();
+        ::_exit(arrived && missed && still && t_.collector_.accepted().size() == 19 ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
+  ::unsetenv("NARU_FAULT");
+}
+
+// Random lines, rotations, moods of the collector and kills. NARU_AGENT_KILLS and NARU_AGENT_SEED make it
+// longer or repeat it.
+TEST_F(AgentKill, RandomKillsWithRotationsLoseAndDoubleNothing) {
+  const auto number = [](const char* name, unsigned otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? static_cast<unsigned>(std::strtoul(text, nullptr, 10)) : otherwise;
+  };
+  const unsigned seed = number("NARU_AGENT_SEED", std::random_device()());
+  const unsigned kills = number("NARU_AGENT_KILLS", 25);
+  SCOPED_TRACE("NARU_AGENT_SEED=" + std::to_string(seed));
+  std::mt19937 random(seed);
+  const auto draw = [&random](int to) { return std::uniform_int_distribution<int>(0, to - 1)(random); };
+  t_.config_.ship.in_flight_bytes_max = 200'000;
+  t_.config_.ship.batch_bytes = 100'000;
+  t_.config_.tail.line_bytes_max = t_.config_.journald.field_bytes_max = 10'000;
+  int rotated = 0;
+  std::string history;  // for a person who looks for a failure
+  const auto did = [&](const std::string& what) {
+    history += what + " (up to line " + std::to_string(t_.lines_.size()) + ")\n";
+  };
+  // What was rotated away before an agent ever saw the name is nobody's.
+  t_.write(1, "a.log");
+  t_.write(1, "b.log");
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.kill();
+  for (unsigned kill = 0; kill < kills; ++kill) {
+    t_.accept();
+    t_.start();
+    for (int step = draw(6); step >= 0; --step) {
+      switch (draw(4)) {
+        case 0: t_.refuse(); break;
+        case 1: t_.collector_.lose_answers(true); break;
+        default: t_.accept();
+      }
+      const std::string name = draw(3) == 0 ? "b.log" : "a.log";
+      t_.write(draw(3) == 0 ? draw(20'000) : draw(200), name);
+      did("write " + name);
+      const std::string old = t_.log() + "." + std::to_string(rotated + 1);
+      const int rotation = fs::exists(t_.log()) ? draw(6) : 5;
+      rotated += rotation < 4 ? 1 : 0;
+      if (rotation < 2) {
+        fs::rename(t_.log(), old);
+        did("rename to " + old);
+      } else if (rotation < 4) {
+        fs::copy_file(t_.log(), old);
+        overwrite(t_.log(), t_.fresh(draw(100)));
+        did("copytruncate to " + old);
+      }
+      if (rotation == 1 || rotation == 3) {
+        gzip_file(old);
+        did("gzip");
+      }
+      if (draw(2) == 0) {
+        t_.collector_.wait_seen(t_.collector_.seen().size() + static_cast<std::size_t>(draw(3)));
+      }
+    }
+    t_.kill();
+    did("kill");
+    if (fs::exists(t_.log()) && draw(3) == 0) {
+      t_.write(draw(500));
+      const std::string old = t_.log() + "." + std::to_string(++rotated);
+      fs::rename(t_.log(), old);
+      did("rename to " + old);
+      t_.write(draw(500));
+      if (draw(2) == 0) {
+        gzip_file(old);
+        did("gzip");
+      }
+    }
+  }
+  t_.accept();
+  t_.start();
+  EXPECT_TRUE(t_.wait_for_all());
+  EXPECT_TRUE(t_.wait_balanced()) << t_.agent_->metrics();
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+  if (HasFailure()) {
+    ::fputs(history.c_str(), stderr);
+  }
+}
+
+}  // namespace
+}  // namespace naru::agent
