@@ -23,6 +23,7 @@ struct TopicsConfig {
 struct DatasetConfig {
   Period period = Period::kDay;
   std::chrono::hours retention{30 * 24};
+  std::chrono::hours read_only_after{0};  // 0: never
 };
 
 struct ConsumeConfig {

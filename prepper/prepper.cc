@@ -56,10 +56,15 @@ ConsumerConfig consumer_config(const PrepperConfig& config) {
 }
 
 IndexAdminConfig admin_config(const PrepperConfig& config) {
+  const auto dataset = [](const DatasetConfig& from) {
+    return IndexAdminConfig::Dataset{.period = from.period,
+                                     .retention = nanos(from.retention),
+                                     .read_only_after = nanos(from.read_only_after)};
+  };
   IndexAdminConfig out;
-  out.retention = nanos(config.default_dataset.retention);
-  for (const auto& [name, dataset] : config.datasets) {
-    out.retentions.emplace(name, nanos(dataset.retention));
+  out.default_dataset = dataset(config.default_dataset);
+  for (const auto& [name, declared] : config.datasets) {
+    out.datasets.emplace(name, dataset(declared));
   }
   return out;
 }

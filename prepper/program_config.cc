@@ -24,6 +24,9 @@ void describe(config::Schema<DatasetConfig>& s) {
            {{"hour", Period::kHour}, {"day", Period::kDay}, {"month", Period::kMonth}});
   s.field("retention", &DatasetConfig::retention, "No index is created for a period older than this.")
       .min(1h);
+  s.field(
+      "read_only_after", &DatasetConfig::read_only_after,
+      "Indices of periods that ended longer ago are read-only; late records go to <dataset>_late. 0: never.");
 }
 
 void describe(config::Schema<ConsumeConfig>& s) {

@@ -91,9 +91,17 @@ struct BulkBatch {
     return std::string_view(body).substr(entries[entry].begin + target(entry).action_prefix.size(),
                                          kId22Size);
   }
+  // The document with its line feed.
+  std::string_view document(std::size_t entry) const {
+    return text(entry).substr(target(entry).action_prefix.size() + kId22Size + kActionSuffix.size());
+  }
+  // Its @timestamp, which is its first member.
+  UnixNanos time(std::size_t entry) const;
 };
 
 // A batch of its own with copies of the chosen documents (ascending positions).
 BulkBatch extract(const BulkBatch& batch, std::span<const std::uint32_t> positions);
+// The same documents with the same ids for other indices, one for each.
+BulkBatch retarget(const BulkBatch& batch, std::span<const std::shared_ptr<const IndexTarget>> targets);
 
 }  // namespace naru::prepper

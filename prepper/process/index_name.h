@@ -29,6 +29,7 @@ struct IndexTarget {
   std::string name;
   UnixNanos begin = 0;  // [begin, end) of its period
   UnixNanos end = 0;
+  bool late = false;          // of documents whose own index takes no more
   std::string action_prefix;  // `{"create":{"_index":"<name>","_id":"`
 };
 inline constexpr std::string_view kActionSuffix = "\"}}\n";

@@ -1,6 +1,8 @@
 #include "prepper/write/index_admin.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <simdjson.h>
 
 #include <thread>
 
@@ -29,13 +31,73 @@ IndexAdmin::IndexAdmin(IndexAdminConfig config, std::unique_ptr<net::HttpTranspo
       now_(std::move(now)),
       transport_(std::move(transport)) {}
 
-Result<IndexAdmin::Ensured> IndexAdmin::create(const IndexTarget& target) {
-  const auto own = config_.retentions.find(target.dataset);
-  const UnixNanos retention = own == config_.retentions.end() ? config_.retention : own->second;
+const IndexAdminConfig::Dataset& IndexAdmin::dataset(const std::string& name) const {
+  const auto own = config_.datasets.find(name);
+  return own == config_.datasets.end() ? config_.default_dataset : own->second;
+}
+
+bool IndexAdmin::in_retention(const IndexTarget& target) const {
   const UnixNanos now = now_();
-  const bool too_old = target.end < now && now - target.end > retention;
+  const bool too_old = target.end < now && now - target.end > dataset(target.dataset).retention;
   const bool too_new = target.begin > now && target.begin - now > config_.ahead_max;
-  if (too_old || too_new) {
+  return !too_old && !too_new;
+}
+
+bool IndexAdmin::declared_read_only(const IndexTarget& target) const {
+  const UnixNanos after = dataset(target.dataset).read_only_after;
+  const UnixNanos now = now_();
+  return after != 0 && target.end < now && now - target.end >= after;
+}
+
+std::shared_ptr<const IndexTarget> IndexAdmin::late_target(const IndexTarget& target, UnixNanos time) const {
+  const std::optional<std::string> name = normal_dataset(target.dataset + "_late");
+  if (target.late || !name.has_value()) {
+    return nullptr;
+  }
+  IndexTarget out = make_target(target.signal, *name, dataset(*name).period, time);
+  out.late = true;
+  return in_retention(out) ? std::make_shared<const IndexTarget>(std::move(out)) : nullptr;
+}
+
+Result<std::vector<bool>> IndexAdmin::find(const std::string& index, std::span<const std::string_view> ids) {
+  net::HttpRequest request;
+  request.method = "POST";
+  request.target = "/" + index + "/_mget?_source=false&filter_path=docs._id,docs.found";
+  request.headers.set("Content-Type", "application/json");
+  request.body = fmt::format("{{\"ids\":[\"{}\"]}}", fmt::join(ids, "\",\""));  // base64url
+  Result<net::HttpResponse> answer = [&] {
+    const std::lock_guard lock(transport_mutex_);
+    return transport_->exchange(std::move(request), config_.request_timeout);
+  }();
+  if (!answer) {
+    return fail(answer.error());
+  }
+  if (answer->status != 200) {
+    return fail(unexpected("looking for documents in " + index, *answer));
+  }
+  simdjson::dom::parser parser;
+  simdjson::dom::array documents;
+  if (parser.parse(answer->body)["docs"].get(documents) != simdjson::SUCCESS ||
+      documents.size() != ids.size()) {
+    return fail(unexpected("looking for documents in " + index, *answer));
+  }
+  std::vector<bool> out;
+  for (const simdjson::dom::element document : documents) {
+    std::string_view id;
+    bool found = false;
+    // A document whose shard does not answer has no `found`.
+    if (document["_id"].get(id) != simdjson::SUCCESS || id != ids[out.size()] ||
+        document["found"].get(found) != simdjson::SUCCESS) {
+      return fail(ErrorCode::kUnavailable,
+                  fmt::format("looking for documents in {}: no answer for {}", index, ids[out.size()]));
+    }
+    out.push_back(found);
+  }
+  return out;
+}
+
+Result<IndexAdmin::Ensured> IndexAdmin::create(const IndexTarget& target) {
+  if (!in_retention(target)) {
     return Ensured::kOutsideRetention;
   }
   net::HttpRequest request;

@@ -1,4 +1,5 @@
-// Looks indices up and creates them, and keeps the contract compiled from each one's live mapping.
+// Looks indices and documents up, creates missing indices, and keeps the contract compiled from each one's
+// live mapping.
 //
 // Creates an index only for a period inside retention (contracts.md 2); the template then applies. Blocking;
 // thread-safe (one call at a time towards the cluster).
@@ -11,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,10 +23,15 @@
 namespace naru::prepper {
 
 struct IndexAdminConfig {
-  UnixNanos retention = 30 * kNanosPerDay;      // older periods get no index
-  std::map<std::string, UnixNanos> retentions;  // by data set
-  UnixNanos ahead_max = kNanosPerDay;           // nor do periods further ahead than this
-  std::chrono::seconds mapping_ttl{60};         // a live mapping is read again after this
+  struct Dataset {
+    Period period = Period::kDay;
+    UnixNanos retention = 30 * kNanosPerDay;  // older periods get no index
+    UnixNanos read_only_after = 0;            // periods that ended longer ago take no writes; 0: never
+  };
+  Dataset default_dataset;                  // of data sets not named below
+  std::map<std::string, Dataset> datasets;  // by name
+  UnixNanos ahead_max = kNanosPerDay;       // nor do periods further ahead than this
+  std::chrono::seconds mapping_ttl{60};     // a live mapping is read again after this
   std::chrono::milliseconds request_timeout{30'000};
 };
 
@@ -39,6 +46,14 @@ class IndexAdmin : public ContractSource {
 
   // The index exists when this answers kReady. Errors: the cluster did not answer, or refuses to create it.
   Result<Ensured> ensure(const IndexTarget& target);
+
+  // Whether the declaration made this index read-only by now.
+  bool declared_read_only(const IndexTarget& target) const;
+  // Where a document of this time goes when `target` takes no more: the data set `<dataset>_late`. Null when
+  // it has no place there either, or comes from there.
+  std::shared_ptr<const IndexTarget> late_target(const IndexTarget& target, UnixNanos time) const;
+  // Which of these ids are documents of `index`. Errors: the cluster did not answer for each of them.
+  Result<std::vector<bool>> find(const std::string& index, std::span<const std::string_view> ids);
 
   // Waits while the cluster does not answer; ends only with an answer or after stop() (then with the declared
   // contract).
@@ -57,6 +72,8 @@ class IndexAdmin : public ContractSource {
   };
   Result<std::shared_ptr<const Contract>> fetch(const IndexTarget& target);
   Result<Ensured> create(const IndexTarget& target);
+  const IndexAdminConfig::Dataset& dataset(const std::string& name) const;
+  bool in_retention(const IndexTarget& target) const;
 
   IndexAdminConfig config_;
   std::vector<Promoted> registry_;

@@ -6,6 +6,16 @@
 
 namespace naru::prepper {
 
+std::string_view to_string(HoldCause cause) {
+  switch (cause) {
+    case HoldCause::kUnavailable: return "unavailable";
+    case HoldCause::kDisk: return "disk";
+    case HoldCause::kRefused: return "refused";
+    case HoldCause::kMapping: return "mapping";
+  }
+  return "";
+}
+
 bool IndexGate::open(std::string_view index) const {
   const auto at = states_.find(index);
   return at == states_.end() || !at->second.held;
@@ -50,13 +60,21 @@ void IndexGate::succeeded(std::string_view index) {
   }
 }
 
-bool IndexGate::hold(std::string_view index, std::string reason, std::uint64_t now) {
+void IndexGate::answered(std::string_view index) {
+  if (const auto at = states_.find(index); at != states_.end()) {
+    at->second.held = false;
+    at->second.probing = false;
+  }
+}
+
+bool IndexGate::hold(std::string_view index, HoldCause cause, std::string reason, std::uint64_t now) {
   State& state = states_[std::string(index)];
   const bool was_open = !state.held;
   if (was_open || state.probing) {  // late answers of requests from before the hold change nothing
     state.held = true;
     schedule(state, now);
   }
+  state.cause = cause;
   state.reason = std::move(reason);
   return was_open;
 }
@@ -79,11 +97,11 @@ std::optional<std::string> IndexGate::document_fault(std::string_view index, std
       state.faults - 1, type);
 }
 
-std::map<std::string, std::string> IndexGate::held() const {
-  std::map<std::string, std::string> out;
+std::vector<IndexGate::Held> IndexGate::held() const {
+  std::vector<Held> out;
   for (const auto& [index, state] : states_) {
     if (state.held) {
-      out.emplace(index, state.reason);
+      out.push_back({index, state.cause, state.reason});
     }
   }
   return out;

@@ -5,16 +5,29 @@
 // a time; the first success opens it. Not thread-safe.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/flow/retry_policy.h"
 
 namespace naru::prepper {
+
+// Why an index takes nothing: label `cause` of the gauge of held indices.
+enum class HoldCause : std::uint8_t {
+  kUnavailable,  // 5xx, or nothing answers
+  kDisk,         // flood stage
+  kRefused,      // rights, a block, a closed index, the shard limit ...: a person must look
+  kMapping,      // it refuses one document after the other alike
+};
+inline constexpr std::array kHoldCauses{HoldCause::kUnavailable, HoldCause::kDisk, HoldCause::kRefused,
+                                        HoldCause::kMapping};
+std::string_view to_string(HoldCause cause);
 
 struct IndexGateConfig {
   flow::RetryConfig probe{.first = std::chrono::milliseconds(1'000),
@@ -38,14 +51,22 @@ class IndexGate {
   // When the next probe of a held index is due; the end of time while one is on its way.
   std::uint64_t probe_at(std::string_view index) const;
 
+  // A document was taken.
   void succeeded(std::string_view index);
+  // The index said something final about a document without taking it: documents may go there again, and
+  // faults in a row are still counted.
+  void answered(std::string_view index);
   // True when the index was open until now: the moment to raise an alarm.
-  bool hold(std::string_view index, std::string reason, std::uint64_t now);
+  bool hold(std::string_view index, HoldCause cause, std::string reason, std::uint64_t now);
   // Counts a document's own fault. Too many alike in a row answer a reason to hold the index instead.
   std::optional<std::string> document_fault(std::string_view index, std::string_view type);
 
-  // Held indices with their reasons.
-  std::map<std::string, std::string> held() const;
+  struct Held {
+    std::string index;
+    HoldCause cause;
+    std::string reason;
+  };
+  std::vector<Held> held() const;
 
  private:
   struct State;
@@ -55,6 +76,7 @@ class IndexGate {
     bool probing = false;
     std::uint32_t holds = 0;
     std::uint64_t probe_at = 0;
+    HoldCause cause = HoldCause::kUnavailable;
     std::string reason;
     std::string fault_type;
     std::uint32_t faults = 0;

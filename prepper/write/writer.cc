@@ -20,8 +20,9 @@ constexpr std::uint64_t kLookEvery = 10 * kNanosPerSecond;
 constexpr std::uint64_t kLookAgain = 1 * kNanosPerSecond;  // while it is away
 constexpr std::chrono::milliseconds kLookTimeout{5'000};
 // Kept: what the outcome needs.
-constexpr std::string_view kBulkTarget =
-    "/_bulk?filter_path=took,errors,items.*.status,items.*.error,items.*._index";
+constexpr std::string_view kBulkTarget = "/_bulk?filter_path=took,errors,items.*.status,items.*.error";
+// After so many failures of the same request it is halved, in case that one document is the cause.
+constexpr std::uint32_t kFailuresBeforeHalving = 4;
 
 std::uint64_t nanos(std::chrono::milliseconds duration) {
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
@@ -42,6 +43,14 @@ void each_source(const BulkBatch& batch, std::span<const std::uint32_t> position
       use(batch.sources[source_at(i)], std::exchange(run, 0));
     }
   }
+}
+
+telemetry::Counter late_counter(telemetry::Registry& registry, const std::string& pipeline,
+                                std::string_view outcome) {
+  return registry.counter("naru_late_records_total",
+                          "Documents whose index takes no more: found there, written to the data set "
+                          "<dataset>_late, or dead letters.",
+                          {{"pipeline", pipeline}, {"outcome", std::string(outcome)}});
 }
 
 std::vector<std::uint32_t> range(std::uint32_t begin, std::uint32_t end) {
@@ -72,14 +81,21 @@ BulkWriter::BulkWriter(WriterConfig config, const net::HttpTransportFactory& ope
       waiting_batches_(registry.gauge("naru_writer_waiting_batches",
                                       "Batches that wait to be sent or sent again.",
                                       {{"pipeline", config_.pipeline}})),
-      indices_held_(registry.gauge("naru_writer_indices_held",
-                                   "Indices that take no documents now; the log says why.",
-                                   {{"pipeline", config_.pipeline}})),
       concurrency_(registry.gauge("naru_writer_concurrency_limit", "Bulk requests in flight at most, now.",
                                   {{"pipeline", config_.pipeline}})),
+      late_found_(late_counter(registry, config_.pipeline, "found")),
+      late_diverted_(late_counter(registry, config_.pipeline, "diverted")),
+      late_letters_(late_counter(registry, config_.pipeline, "dead_letter")),
       gate_(config_.gate, config_.seed),
       limit_(config_.threads),
-      retry_(config_.retry, config_.seed + 1) {}
+      retry_(config_.retry, config_.seed + 1) {
+  for (const HoldCause cause : kHoldCauses) {
+    indices_held_.emplace(
+        cause,
+        registry.gauge("naru_writer_indices_held", "Indices that take no documents now; the log says why.",
+                       {{"pipeline", config_.pipeline}, {"cause", std::string(to_string(cause))}}));
+  }
+}
 
 BulkWriter::~BulkWriter() {
   stop();
@@ -199,17 +215,14 @@ bool BulkWriter::look_due(std::uint64_t now) const {
 }
 
 std::uint64_t BulkWriter::next_wake() const {
-  std::uint64_t at = ~std::uint64_t{0};
-  if (!gate_.open(kCluster)) {
-    return gate_.probe_at(kCluster);
-  }
-  if (!delayed_.empty()) {
-    at = delayed_.begin()->first;
-  }
+  std::uint64_t at = delayed_.empty() ? ~std::uint64_t{0} : delayed_.begin()->first;
   for (const auto& [index, waiting] : held_) {
     if (!waiting.empty()) {
       at = std::min(at, gate_.probe_at(index));
     }
+  }
+  if (!gate_.open(kCluster)) {
+    at = std::max(ready_.empty() ? at : 0, gate_.probe_at(kCluster));
   }
   return at;
 }
@@ -221,12 +234,13 @@ bool BulkWriter::take(Lock& lock, Work& work) {
     work = Work{};
     const std::uint64_t now = monotonic_now();
     if (in_flight_ < limit_.limit()) {
-      if (gate_.open(kCluster)) {
-        if (take_index_probe(now, work) || take_batch(now, work)) {
-          return true;
+      const bool open = gate_.open(kCluster);
+      // While the cluster is held, what goes out is its probe; perhaps only held indices have something.
+      if ((open || gate_.probe_due(kCluster, now)) &&
+          (take_index_probe(now, work) || take_batch(now, work))) {
+        if (!open) {
+          gate_.take_probe(kCluster);
         }
-      } else if (gate_.probe_due(kCluster, now) && take_batch(now, work)) {
-        gate_.take_probe(kCluster);
         return true;
       }
     }
@@ -366,59 +380,78 @@ void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
     limit_.success();
     return;
   }
-  std::vector<std::uint32_t> done, duplicates, overloaded;
-  std::map<std::uint32_t, std::vector<std::uint32_t>> held, missing;  // by target
-  std::map<std::uint32_t, std::string> reasons;
-  for (std::uint32_t i = 0; i < outcome.items.size(); ++i) {
-    const ItemOutcome& item = outcome.items[i];
-    const std::uint32_t target = batch.entries[i].target;
-    const std::string& index = batch.targets[target]->name;
-    switch (item.verdict) {
-      case Verdict::kDuplicate: duplicates.push_back(i); [[fallthrough]];
-      case Verdict::kCreated: {
-        done.push_back(i);
-        const Lock lock(mutex_);
-        index_succeeded(index);
-        break;
-      }
-      case Verdict::kOverloaded: overloaded.push_back(i); break;
-      case Verdict::kDocument: {
-        Lock lock(mutex_);
-        const std::optional<std::string> index_fault = gate_.document_fault(index, item.type);
-        lock.unlock();
-        admin_.forget(index);
-        if (!index_fault.has_value()) {
-          to_dead_letter(batch, i, item.status, item.type, item.reason);
+  struct Held {
+    HoldCause cause = HoldCause::kUnavailable;
+    std::string reason;
+    std::vector<std::uint32_t> positions;
+  };
+  std::vector<std::uint32_t> done, duplicates, overloaded, letters;
+  std::map<std::uint32_t, Held> held;  // these by target
+  std::map<std::uint32_t, std::vector<std::uint32_t>> missing, blocked;
+  {
+    const Lock lock(mutex_);
+    const auto hold = [&](std::uint32_t at, HoldCause cause, std::string reason) {
+      Held& group = held[batch.entries[at].target];
+      group.cause = cause;
+      group.reason = std::move(reason);
+      group.positions.push_back(at);
+    };
+    for (std::uint32_t i = 0; i < outcome.items.size(); ++i) {
+      const ItemOutcome& item = outcome.items[i];
+      const std::uint32_t target = batch.entries[i].target;
+      const std::string& index = batch.targets[target]->name;
+      const auto reason = [&] { return fmt::format("{} {}: {}", item.status, item.type, item.reason); };
+      switch (item.verdict) {
+        case Verdict::kDuplicate: duplicates.push_back(i); [[fallthrough]];
+        case Verdict::kCreated:
+          done.push_back(i);
+          index_succeeded(index);
           break;
-        }
-        held[target].push_back(i);
-        reasons[target] = *index_fault;
-        break;
+        case Verdict::kOverloaded: overloaded.push_back(i); break;
+        case Verdict::kDocument:
+          if (std::optional<std::string> index_fault = gate_.document_fault(index, item.type)) {
+            hold(i, HoldCause::kMapping, std::move(*index_fault));
+          } else {
+            letters.push_back(i);
+            index_answered(index);
+          }
+          break;
+        case Verdict::kUnavailable: hold(i, HoldCause::kUnavailable, reason()); break;
+        case Verdict::kFloodStage: hold(i, HoldCause::kDisk, reason()); break;
+        case Verdict::kWriteBlocked:
+          if (admin_.declared_read_only(*batch.targets[target])) {
+            blocked[target].push_back(i);
+            break;
+          }
+          [[fallthrough]];
+        case Verdict::kHold: hold(i, HoldCause::kRefused, reason()); break;
+        case Verdict::kMissingIndex: missing[target].push_back(i); break;
       }
-      case Verdict::kUnavailable:
-      case Verdict::kFloodStage:
-      case Verdict::kHold:
-        held[target].push_back(i);
-        reasons[target] = std::to_string(item.status) + " " + item.type + ": " + item.reason;
-        break;
-      case Verdict::kMissingIndex: missing[target].push_back(i); break;
     }
+    overloaded.empty() ? limit_.success() : limit_.overloaded();
   }
   if (!done.empty()) {
     finish_documents(batch, done, duplicates);
   }
-  {
-    const Lock lock(mutex_);
-    overloaded.empty() ? limit_.success() : limit_.overloaded();
+  for (const std::uint32_t at : letters) {
+    const ItemOutcome& item = outcome.items[at];
+    admin_.forget(batch.target(at).name);
+    to_dead_letter(batch, at, item.status, item.type, item.reason);
   }
   if (!overloaded.empty()) {
     retry_later(extract(batch, overloaded));
   }
-  for (const auto& [target, positions] : held) {
-    hold_documents(extract(batch, positions), reasons[target]);
+  for (const auto& [target, group] : held) {
+    if (group.cause == HoldCause::kMapping) {
+      admin_.forget(batch.targets[target]->name);
+    }
+    hold_documents(extract(batch, group.positions), group.cause, group.reason);
   }
   for (const auto& [target, positions] : missing) {
     create_missing(batch, positions);
+  }
+  for (const auto& [target, positions] : blocked) {
+    find_or_divert(batch, positions, outcome.items[positions.front()].reason);
   }
 }
 
@@ -427,37 +460,93 @@ void BulkWriter::create_missing(const BulkBatch& batch, std::span<const std::uin
   admin_.forget(target.name);
   const Result<IndexAdmin::Ensured> ensured = admin_.ensure(target);
   if (!ensured) {
-    hold_documents(extract(batch, positions), ensured.error().message());
+    const bool away = ensured.error().code() != ErrorCode::kInternal;
+    hold_documents(extract(batch, positions), away ? HoldCause::kUnavailable : HoldCause::kRefused,
+                   ensured.error().message());
   } else if (*ensured == IndexAdmin::Ensured::kReady) {
     {
       const Lock lock(mutex_);
-      index_succeeded(target.name);
+      index_answered(target.name);
     }
-    retry_later(extract(batch, positions), true);
+    // An index that is created and gone again would make us turn in circles.
+    retry_later(extract(batch, positions), batch.attempts < kFailuresBeforeHalving);
   } else {
-    for (const std::uint32_t at : positions) {
-      to_dead_letter(batch, at, 404, "late",
-                     "index " + target.name + " is outside retention and is not created again");
+    divert(batch, positions, 404, "index " + target.name + " is outside retention and is not created again");
+  }
+}
+
+void BulkWriter::find_or_divert(const BulkBatch& batch, std::span<const std::uint32_t> positions,
+                                const std::string& reason) {
+  const IndexTarget& target = batch.target(positions.front());
+  std::vector<std::string_view> ids;
+  for (const std::uint32_t at : positions) {
+    ids.push_back(batch.id(at));
+  }
+  const Result<std::vector<bool>> found = admin_.find(target.name, ids);
+  if (!found) {
+    hold_documents(extract(batch, positions), HoldCause::kUnavailable, found.error().message());
+    return;
+  }
+  std::vector<std::uint32_t> present, absent;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    ((*found)[i] ? present : absent).push_back(positions[i]);
+  }
+  if (!present.empty()) {
+    late_found_.add(present.size());
+    finish_documents(batch, present, present);
+  }
+  if (!absent.empty()) {
+    divert(batch, absent, 403,
+           "index " + target.name + " is read-only by its data set's read_only_after: " + reason);
+  } else {
+    const Lock lock(mutex_);
+    index_answered(target.name);
+  }
+}
+
+void BulkWriter::divert(const BulkBatch& batch, std::span<const std::uint32_t> positions, int status,
+                        const std::string& reason) {
+  std::vector<std::uint32_t> moved;
+  std::vector<std::shared_ptr<const IndexTarget>> targets;
+  for (const std::uint32_t at : positions) {
+    if (auto target = admin_.late_target(batch.target(at), batch.time(at))) {
+      moved.push_back(at);
+      targets.push_back(std::move(target));
+    } else {
+      late_letters_.add();
+      to_dead_letter(batch, at, status, "late", reason);
     }
   }
+  if (!moved.empty()) {
+    late_diverted_.add(moved.size());
+    retry_later(retarget(extract(batch, moved), targets), true);
+  }
+  const Lock lock(mutex_);
+  index_answered(batch.target(positions.front()).name);
 }
 
 void BulkWriter::settle_request(BulkBatch batch, const BulkOutcome& outcome) {
   switch (outcome.request) {
     case RequestVerdict::kItems: return;
-    case RequestVerdict::kOverloaded: {
+    case RequestVerdict::kOverloaded:
+    case RequestVerdict::kTooHeavy: {
       cluster_answers();
-      Lock lock(mutex_);
-      limit_.overloaded();
-      lock.unlock();
-      retry_later(std::move(batch));
+      {
+        const Lock lock(mutex_);
+        limit_.overloaded();
+      }
+      if (outcome.request == RequestVerdict::kTooHeavy && batch.entries.size() > 1) {
+        halve(batch, false);
+      } else {
+        retry_later(std::move(batch));
+      }
       return;
     }
     case RequestVerdict::kBisect:
     case RequestVerdict::kHalve: {
       cluster_answers();
       if (batch.entries.size() > 1) {
-        halve(batch);
+        halve(batch, true);
         return;
       }
       const std::string type =
@@ -468,24 +557,37 @@ void BulkWriter::settle_request(BulkBatch batch, const BulkOutcome& outcome) {
       if (!index_fault.has_value()) {
         to_dead_letter(batch, 0, outcome.status, type, outcome.reason);
       } else {
-        hold_documents(std::move(batch), *index_fault);
+        hold_documents(std::move(batch), HoldCause::kRefused, *index_fault);
       }
       return;
     }
-    case RequestVerdict::kResend:
+    case RequestVerdict::kResend: {
+      cluster_fails(HoldCause::kUnavailable, outcome.reason);
+      // An answer that breaks off, or 500 again and again: perhaps one document does it. The halves take
+      // turns.
+      const bool suspect = outcome.status == 200 || outcome.status == 500;
+      if (suspect && batch.entries.size() > 1 &&
+          batch.attempts % kFailuresBeforeHalving == kFailuresBeforeHalving - 1) {
+        halve(batch, false);
+      } else {
+        retry_later(std::move(batch), !suspect);
+      }
+      return;
+    }
     case RequestVerdict::kFloodStage:
     case RequestVerdict::kHold:
-      cluster_fails(outcome.reason);
+      cluster_fails(outcome.request == RequestVerdict::kHold ? HoldCause::kRefused : HoldCause::kDisk,
+                    outcome.reason);
       // The gate decides when it goes out: the cluster's probe takes what is due.
       retry_later(std::move(batch), true);
       return;
   }
 }
 
-void BulkWriter::halve(const BulkBatch& batch) {
+void BulkWriter::halve(const BulkBatch& batch, bool at_once) {
   const auto size = static_cast<std::uint32_t>(batch.entries.size());
-  retry_later(extract(batch, range(0, size / 2)), true);
-  retry_later(extract(batch, range(size / 2, size)), true);
+  retry_later(extract(batch, range(0, size / 2)), at_once);
+  retry_later(extract(batch, range(size / 2, size)), at_once);
 }
 
 void BulkWriter::to_dead_letter(const BulkBatch& batch, std::uint32_t position, int status, std::string type,
@@ -518,27 +620,39 @@ void BulkWriter::retry_later(BulkBatch batch, bool at_once) {
   work_.notify_one();
 }
 
-void BulkWriter::hold_documents(BulkBatch batch, const std::string& reason) {
+void BulkWriter::hold_documents(BulkBatch batch, HoldCause cause, const std::string& reason) {
   ++batch.attempts;
   if (batch.first_failed_at == 0) {
     batch.first_failed_at = wall_now();
   }
   const std::string& index = batch.target(0).name;
   const Lock lock(mutex_);
-  if (gate_.hold(index, reason, monotonic_now())) {
+  if (gate_.hold(index, cause, reason, monotonic_now())) {
     telemetry::log_warn("prepper", "index {} takes no documents, they wait and are tried again: {}", index,
                         reason);
   }
-  held_[index].push_front(std::move(batch));
+  // Behind the others: the next probe tries another document, so that one alone cannot keep the index held.
+  held_[index].push_back(std::move(batch));
 }
 
-// Under the lock.
+// Under the lock, these three.
 void BulkWriter::index_succeeded(std::string_view index) {
   const bool was_held = !gate_.open(index);
   gate_.succeeded(index);
-  if (!was_held) {
-    return;
+  if (was_held) {
+    release(index);
   }
+}
+
+void BulkWriter::index_answered(std::string_view index) {
+  const bool was_held = !gate_.open(index);
+  gate_.answered(index);
+  if (was_held) {
+    release(index);
+  }
+}
+
+void BulkWriter::release(std::string_view index) {
   telemetry::log_info("prepper", "index {} takes documents again", index);
   if (const auto waiting = held_.find(index); waiting != held_.end()) {
     const std::uint64_t now = monotonic_now();
@@ -562,9 +676,9 @@ void BulkWriter::cluster_answers() {
   health_.set_dependency(std::string(kDependency), true);
 }
 
-void BulkWriter::cluster_fails(const std::string& reason) {
+void BulkWriter::cluster_fails(HoldCause cause, const std::string& reason) {
   Lock lock(mutex_);
-  const bool was_open = gate_.hold(kCluster, reason, monotonic_now());
+  const bool was_open = gate_.hold(kCluster, cause, reason, monotonic_now());
   lock.unlock();
   health_.set_dependency(std::string(kDependency), false, reason);
   if (was_open) {
@@ -604,18 +718,21 @@ void BulkWriter::tick() {
   }
   std::erase_if(in_flight, [](const auto& entry) { return entry.second == 0; });
   counted_ = std::move(in_flight);
-  const std::map<std::string, std::string> held = gate_.held();
+  const std::vector<IndexGate::Held> held = gate_.held();
   waiting_batches_.set(static_cast<double>(batches));
-  indices_held_.set(static_cast<double>(held.size() - held.count(std::string(kCluster))));
+  for (auto& [cause, gauge] : indices_held_) {
+    gauge.set(static_cast<double>(std::ranges::count_if(
+        held, [&](const IndexGate::Held& one) { return one.cause == cause && one.index != kCluster; })));
+  }
   concurrency_.set(limit_.limit());
   const std::uint64_t now = monotonic_now();
   if (held.empty() || now - logged_ < kLogEvery) {
     return;
   }
   logged_ = now;
-  for (const auto& [index, reason] : held) {
+  for (const IndexGate::Held& one : held) {
     telemetry::log_warn("prepper", "{} still takes no documents: {}",
-                        index.empty() ? "OpenSearch" : "index " + index, reason);
+                        one.index == kCluster ? "OpenSearch" : "index " + one.index, one.reason);
   }
 }
 

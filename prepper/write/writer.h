@@ -1,7 +1,8 @@
 // The bulk writers: a bounded number of threads that send batches and settle each document by its outcome.
 //
-// Every document that comes in ends created, as a duplicate of what is there, or as a dead letter; until then
-// it waits here, by index, and its source message is not finished. One held index does not stop another.
+// Every document that comes in ends created (perhaps in the index of late records), as a duplicate of what is
+// there, or as a dead letter; until then it waits here, by index, and its source message is not finished. One
+// held index does not stop another.
 // Threads: `threads` of its own; submit() from any.
 #pragma once
 
@@ -93,18 +94,27 @@ class BulkWriter {
   void settle(Work work, const BulkOutcome& outcome);
   void settle_items(BulkBatch batch, const BulkOutcome& outcome);
   void settle_request(BulkBatch batch, const BulkOutcome& outcome);
-  void halve(const BulkBatch& batch);
+  void halve(const BulkBatch& batch, bool at_once);
   void create_missing(const BulkBatch& batch, std::span<const std::uint32_t> positions);
+  // Documents of one index that is declared read-only: those that are there are done, the others are late.
+  void find_or_divert(const BulkBatch& batch, std::span<const std::uint32_t> positions,
+                      const std::string& reason);
+  // Documents of one index that takes none of their period any more: to the index of late records, else dead
+  // letters of type `late`.
+  void divert(const BulkBatch& batch, std::span<const std::uint32_t> positions, int status,
+              const std::string& reason);
   // `positions` empty: all.
   void finish_documents(const BulkBatch& batch, std::span<const std::uint32_t> positions,
                         std::span<const std::uint32_t> duplicates);
   void to_dead_letter(const BulkBatch& batch, std::uint32_t position, int status, std::string type,
                       std::string reason);
   void retry_later(BulkBatch batch, bool at_once = false);
-  void hold_documents(BulkBatch batch, const std::string& reason);
+  void hold_documents(BulkBatch batch, HoldCause cause, const std::string& reason);
   void index_succeeded(std::string_view index);
+  void index_answered(std::string_view index);
+  void release(std::string_view index);
   void cluster_answers();
-  void cluster_fails(const std::string& reason);
+  void cluster_fails(HoldCause cause, const std::string& reason);
 
   WriterConfig config_;
   net::HttpTransportFactory factory_;
@@ -114,7 +124,9 @@ class BulkWriter {
   telemetry::Health& health_;
   telemetry::Histogram request_seconds_;
   telemetry::Counter request_bytes_;
-  telemetry::Gauge waiting_batches_, indices_held_, concurrency_;
+  telemetry::Gauge waiting_batches_, concurrency_;
+  std::map<HoldCause, telemetry::Gauge> indices_held_;
+  telemetry::Counter late_found_, late_diverted_, late_letters_;
 
   mutable std::mutex mutex_;
   std::condition_variable work_, room_;

@@ -319,6 +319,30 @@ class FakeOpenSearch {
     indices_.erase(name);
   }
 
+  // Writes to this index are refused, whether the document is there or not.
+  void block_writes(const std::string& name, bool blocked = true) {
+    const std::lock_guard lock(mutex_);
+    blocked ? void(blocked_.insert(name)) : void(blocked_.erase(name));
+  }
+  // So many looks for documents are answered with 503.
+  void refuse_looks(int count) {
+    const std::lock_guard lock(mutex_);
+    refused_looks_ = count;
+  }
+  // Document by id, of every index with the part in its name.
+  std::map<std::string, std::vector<std::string>> contents(std::string_view index_part = "") {
+    const std::lock_guard lock(mutex_);
+    std::map<std::string, std::vector<std::string>> out;
+    for (const auto& [name, documents] : indices_) {
+      for (const auto& [id, document] : documents) {
+        if (name.find(index_part) != std::string::npos) {
+          out[id].push_back(document);
+        }
+      }
+    }
+    return out;
+  }
+
   std::size_t documents(std::string_view index_part = "") {
     const std::lock_guard lock(mutex_);
     std::size_t out = 0;
@@ -412,6 +436,9 @@ class FakeOpenSearch {
     if (index == indices_.end()) {
       return R"({"create":{"status":404,"error":{"type":"index_not_found_exception","reason":"no such index"}}})";
     }
+    if (blocked_.contains(line.index)) {
+      return R"({"create":{"status":403,"error":{"type":"cluster_block_exception","reason":"index read-only"}}})";
+    }
     return index->second.emplace(line.id, line.document).second
                ? R"({"create":{"status":201}})"
                : R"({"create":{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"exists"}}})";
@@ -453,8 +480,24 @@ class FakeOpenSearch {
       created_.push_back(name);
       return net::json_response(200, R"({"acknowledged":true})");
     }
+    if (path.ends_with("/_mget") && refused_looks_ > 0) {
+      --refused_looks_;
+      return net::json_response(503, "{}");
+    }
     if (!indices_.contains(name)) {
       return net::json_response(404, R"({"error":{"type":"index_not_found_exception"},"status":404})");
+    }
+    if (path.ends_with("/_mget")) {
+      std::string docs;
+      std::string_view ids = request.body;
+      ids.remove_prefix(ids.find('[') + 1);
+      for (std::size_t at = 0; (at = ids.find('"')) != std::string_view::npos;) {
+        const std::string id(ids.substr(at + 1, kId22Size));
+        ids.remove_prefix(at + kId22Size + 2);
+        docs += std::string(docs.empty() ? "" : ",") + R"({"_id":")" + id + R"(","found":)" +
+                (indices_[name].contains(id) ? "true}" : "false}");
+      }
+      return net::json_response(200, R"({"docs":[)" + docs + "]}");
     }
     for (const DeclaredTemplate& declared : mappings_.templates) {
       if (name.starts_with(index_prefix(declared.signal))) {
@@ -467,6 +510,8 @@ class FakeOpenSearch {
   std::mutex mutex_;
   Mappings mappings_ = *load_mappings("");
   std::map<std::string, std::map<std::string, std::string>> indices_;
+  std::set<std::string> blocked_;
+  int refused_looks_ = 0;
   std::vector<std::string> created_;
   std::vector<Bulk> bulks_;
   Script script_;

@@ -40,6 +40,67 @@ struct ItemRow {
   const char* reason;
   Verdict verdict;
 };
+// The same answer in pieces of any size means the same.
+TEST(BulkOutcome, ReadsAnAnswerInPiecesOfAnySize) {
+  const std::string long_reason(2'000, 'r');
+  const std::string body =
+      "\n { \"took\" : -3.5e2 , "
+      "\"errors\":true,\"other\":[1,[],{},{\"items\":[{}]},null,false,\"\\\"]\"],\n" +
+      std::string(
+          R"("items":[{"create":{"_index":"i","_shards":{"status":7,"error":{"type":"no"}},"status":201}},)") +
+      R"({"create":{"error":{"root_cause":[{"type":"x","reason":"y"}],"type":"mapper_parsing_exception",)"
+      R"("reason":"tab\t quote\" \u00e9 \uD83D\uDE00 \uD83D","caused_by":{"type":"n","reason":"inner",)"
+      R"("caused_by":{"type":"m","reason":"innermost"}}},"status":400}},)" +
+      item(503, "unavailable_shards_exception", long_reason) + R"(,{"create":{"status":200}}] } )";
+  for (std::size_t piece = 1; piece <= body.size(); piece = piece < 40 ? piece + 1 : piece * 2) {
+    BulkReader reader;
+    reader.begin(200, 4);
+    for (std::size_t at = 0; at < body.size(); at += piece) {
+      reader.feed(std::string_view(body).substr(at, piece));
+    }
+    const BulkOutcome outcome = reader.finish();
+    ASSERT_EQ(outcome.request, RequestVerdict::kItems) << outcome.reason;
+    ASSERT_EQ(outcome.items.size(), 4u);
+    EXPECT_EQ(outcome.items[0].verdict, Verdict::kCreated);
+    EXPECT_EQ(outcome.items[1].verdict, Verdict::kDocument);
+    EXPECT_EQ(outcome.items[1].type, "mapper_parsing_exception");
+    EXPECT_EQ(outcome.items[1].reason,
+              "tab\t quote\" \u00e9 \U0001F600 ; caused by: inner; caused by: innermost");
+    EXPECT_EQ(outcome.items[2].reason, long_reason.substr(0, 512));
+    EXPECT_EQ(outcome.items[3].verdict, Verdict::kCreated);
+    EXPECT_EQ(outcome.items[3].type, "");
+  }
+}
+
+// Whatever is missing at its end, an answer that breaks off says nothing.
+TEST(BulkOutcome, TrustsNoAnswerThatBreaksOff) {
+  const std::string body =
+      answer(item(400, "mapper_parsing_exception", "no") + R"(,{"create":{"status":201}})").body;
+  BulkReader reader;
+  for (std::size_t size = 0; size < body.size(); ++size) {
+    EXPECT_EQ(reader.read(net::json_response(200, body.substr(0, size)), 2).request, RequestVerdict::kResend);
+  }
+  EXPECT_EQ(reader.read(net::json_response(200, body), 2).request, RequestVerdict::kItems);
+  EXPECT_EQ(reader.read(net::json_response(200, body + "}"), 2).request, RequestVerdict::kResend);
+  for (const char* broken :
+       {"{\"items\":[{\"create\":{\"status\":2o1}}]}", "{\"items\":[{\"create\":{\"status\":201]}]}",
+        "{\"items\":[{\"create\":{\"status\":\"201\"}}]}", "{\"items\":[201]}", "[201]", "201",
+        "{\"items\":[{\"create\":{\"status\":201},\"index\":{\"status\":201}}]}",
+        "{\"items\":[{\"create\":{\"status\":201}},]}", "{items:[]}", "{\"x\":\"\\q\"}"}) {
+    EXPECT_EQ(reader.read(net::json_response(200, broken), 1).request, RequestVerdict::kResend) << broken;
+  }
+  EXPECT_EQ(reader.read(net::json_response(200, std::string(100'000, '[')), 1).request,
+            RequestVerdict::kResend);
+}
+
+TEST(BulkOutcome, CutsALongReasonAtACharacter) {
+  BulkReader reader;
+  std::string reason(511, 'r');
+  reason += "\u00e9\u00e9";
+  const BulkOutcome outcome = reader.read(answer(item(503, "x", reason)), 1);
+  EXPECT_EQ(outcome.items.at(0).reason, std::string(511, 'r'));
+}
+
 class ItemTable : public testing::TestWithParam<ItemRow> {};
 
 TEST_P(ItemTable, IsClassified) {
@@ -55,7 +116,10 @@ INSTANTIATE_TEST_SUITE_P(
         ItemRow{429, "rejected_execution_exception", "", Verdict::kOverloaded},
         ItemRow{429, "es_rejected_execution_exception", "", Verdict::kOverloaded},
         ItemRow{429, "cluster_block_exception", "flood stage", Verdict::kFloodStage},
-        ItemRow{403, "cluster_block_exception", "index read-only", Verdict::kHold},
+        ItemRow{409, "", "", Verdict::kDuplicate},
+        ItemRow{409, "resource_conflict_exception", "another conflict", Verdict::kHold},
+        ItemRow{429, "circuit_breaking_exception", "Data too large", Verdict::kOverloaded},
+        ItemRow{403, "cluster_block_exception", "index read-only", Verdict::kWriteBlocked},
         ItemRow{403, "security_exception", "no permissions", Verdict::kHold},
         ItemRow{503, "unavailable_shards_exception", "", Verdict::kUnavailable},
         ItemRow{500, "node_not_connected_exception", "", Verdict::kUnavailable},
@@ -102,6 +166,13 @@ INSTANTIATE_TEST_SUITE_P(
                    RequestVerdict::kBisect},
         RequestRow{413, "too large", RequestVerdict::kHalve},
         RequestRow{429, "{}", RequestVerdict::kOverloaded},
+        RequestRow{429, R"({"error":{"root_cause":[],"type":"rejected_execution_exception","reason":"no"}})",
+                   RequestVerdict::kOverloaded},
+        RequestRow{429, R"({"error":{"type":"circuit_breaking_exception","reason":"Data too large"}})",
+                   RequestVerdict::kTooHeavy},
+        RequestRow{429, R"({"error":{"type":"cluster_block_exception","reason":"flood"}})",
+                   RequestVerdict::kFloodStage},
+        RequestRow{503, R"({"error":"a plain text"})", RequestVerdict::kResend},
         RequestRow{403, R"({"error":{"type":"cluster_block_exception","reason":"flood"}})",
                    RequestVerdict::kFloodStage},
         RequestRow{403, R"({"error":{"type":"security_exception","reason":"no"}})", RequestVerdict::kHold},

@@ -10,8 +10,8 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 TEST(IndexGate, ProbesAHeldIndexOneAtATimeUntilItSucceeds) {
   IndexGate gate({}, 1);
   EXPECT_TRUE(gate.open("a"));
-  EXPECT_TRUE(gate.hold("a", "closed", 0));
-  EXPECT_FALSE(gate.hold("a", "closed", 0));  // already known: no second alarm
+  EXPECT_TRUE(gate.hold("a", HoldCause::kRefused, "closed", 0));
+  EXPECT_FALSE(gate.hold("a", HoldCause::kRefused, "closed", 0));  // already known: no second alarm
   EXPECT_FALSE(gate.open("a"));
   EXPECT_TRUE(gate.open("b"));
   const std::uint64_t due = gate.probe_at("a");
@@ -21,8 +21,9 @@ TEST(IndexGate, ProbesAHeldIndexOneAtATimeUntilItSucceeds) {
   ASSERT_TRUE(gate.probe_due("a", due));
   gate.take_probe("a");
   EXPECT_FALSE(gate.probe_due("a", due + 100 * kSecond));
-  gate.hold("a", "still closed", due);
-  EXPECT_EQ(gate.held().at("a"), "still closed");
+  gate.hold("a", HoldCause::kRefused, "still closed", due);
+  ASSERT_EQ(gate.held().size(), 1u);
+  EXPECT_EQ(gate.held()[0].reason, "still closed");
   EXPECT_GT(gate.probe_at("a"), due);
   gate.take_probe("a");
   gate.succeeded("a");
@@ -32,18 +33,31 @@ TEST(IndexGate, ProbesAHeldIndexOneAtATimeUntilItSucceeds) {
 
 TEST(IndexGate, IsNotStuckAfterAProbeThatSaidNothing) {
   IndexGate gate({}, 1);
-  gate.hold("a", "closed", 0);
+  gate.hold("a", HoldCause::kRefused, "closed", 0);
   gate.take_probe("a");
   gate.end_probe("a", 5 * kSecond);
   EXPECT_GT(gate.probe_at("a"), 5 * kSecond);
   EXPECT_TRUE(gate.probe_due("a", 1000 * kSecond));
 }
 
+TEST(IndexGate, GoesOnCountingRefusalsWhenAnAnswerOpensIt) {
+  IndexGateConfig config;
+  config.document_faults_max = 2;
+  IndexGate gate(config, 1);
+  gate.document_fault("a", "strict");
+  gate.hold("a", HoldCause::kUnavailable, "away", 0);
+  gate.take_probe("a");
+  gate.document_fault("a", "strict");
+  gate.answered("a");
+  EXPECT_TRUE(gate.open("a"));
+  EXPECT_NE(gate.document_fault("a", "strict"), std::nullopt);
+}
+
 TEST(IndexGate, DoesNotDelayTheProbeForLateAnswers) {
   IndexGate gate({}, 1);
-  gate.hold("a", "x", 0);
+  gate.hold("a", HoldCause::kRefused, "x", 0);
   const std::uint64_t due = gate.probe_at("a");
-  gate.hold("a", "x", due - 1);
+  gate.hold("a", HoldCause::kRefused, "x", due - 1);
   EXPECT_EQ(gate.probe_at("a"), due);
 }
 
