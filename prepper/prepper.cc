@@ -140,6 +140,7 @@ Result<void> Prepper::start() {
   parts.consumer = std::make_unique<Consumer>(
       consumer_config(parts.config), parts.bus,
       [&parts](const std::string& cluster_id) {
+        parts.dead_letters->set_cluster_id(cluster_id);
         return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id), *parts.admin, parts);
       },
       [&parts] {

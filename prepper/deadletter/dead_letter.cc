@@ -185,6 +185,11 @@ bus::OutRecord make_dead_letter(const DeadLetterContext& context, const SourceMe
                                 .first_failed_at = first,
                                 .failed_at = now,
                                 .pipeline = context.pipeline});
+  bus::Origin origin = bus::origin_of(message.record, context.cluster_id);
+  if (ordinal != kWholeMessage) {
+    origin.index += ordinal;
+  }
+  out.headers.push_back({std::string(bus::kOriginHeader), bus::format_origin(origin)});
   return out;
 }
 

@@ -21,10 +21,12 @@ Result<std::string> single_record(otlp::Signal signal, std::string_view request,
 struct DeadLetterContext {
   std::string topic = "naru.deadletter";
   std::string pipeline = "main";
-  std::string config_hash;  // of the configuration that refused the record
+  std::string config_hash;      // of the configuration that refused the record
+  std::string cluster_id = {};  // of the bus that the record came from
 };
 
-// `id`: the document's _id. `now`: the time of this failure.
+// Carries naru.origin, so that a replay of the letter keeps the id. `id`: the document's _id. `now`: the time
+// of this failure.
 bus::OutRecord make_dead_letter(const DeadLetterContext& context, const SourceMessage& message,
                                 std::uint32_t ordinal, std::string_view id, const DeadLetterCause& cause,
                                 UnixNanos now);

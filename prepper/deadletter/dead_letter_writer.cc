@@ -22,14 +22,21 @@ DeadLetterWriter::~DeadLetterWriter() {
   state_->producer.reset();
 }
 
+void DeadLetterWriter::set_cluster_id(const std::string& cluster_id) {
+  const std::lock_guard lock(state_->mutex);
+  context_.cluster_id = cluster_id;
+}
+
 void DeadLetterWriter::write(const std::shared_ptr<SourceMessage>& message, std::uint32_t ordinal,
                              std::string_view id, const DeadLetterCause& cause, Written written) {
-  auto letter = std::make_shared<Letter>(Letter{
-      make_dead_letter(context_, *message, ordinal, id, cause, wall_now()), message, std::move(written)});
+  DeadLetterContext context;
   {
     const std::lock_guard lock(state_->mutex);
+    context = context_;
     ++state_->open;
   }
+  auto letter = std::make_shared<Letter>(Letter{
+      make_dead_letter(context, *message, ordinal, id, cause, wall_now()), message, std::move(written)});
   send(state_, std::move(letter));
 }
 

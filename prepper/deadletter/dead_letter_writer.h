@@ -24,6 +24,8 @@ class DeadLetterWriter {
   DeadLetterWriter(DeadLetterContext context, std::unique_ptr<bus::Producer> producer);
   ~DeadLetterWriter();
 
+  // Known only when the bus answers; before the first letter.
+  void set_cluster_id(const std::string& cluster_id);
   // One output of `message` ends as a dead letter. The source is finished by one when the letter is durable.
   void write(const std::shared_ptr<SourceMessage>& message, std::uint32_t ordinal, std::string_view id,
              const DeadLetterCause& cause, Written written);
@@ -43,7 +45,7 @@ class DeadLetterWriter {
   struct State;
   static void send(const std::shared_ptr<State>& state, std::shared_ptr<Letter> letter);
 
-  DeadLetterContext context_;
+  DeadLetterContext context_;     // under the state's mutex
   std::shared_ptr<State> state_;  // answers of the bus may come late
 };
 

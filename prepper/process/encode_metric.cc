@@ -326,7 +326,7 @@ void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded)
   const Result<Hash128> resource = resource_hash();
   const Result<Hash128> attributes = otlp::hash_attributes(point.attributes(), sorter_);
   if (!resource || !attributes) {
-    end_document(foreign_id());
+    end_document(foreign_id(dataset_->name));
     return;
   }
   end_document(ids_.metric_point(*resource, scope_.name, metric.name, *attributes, point.time, encoded,

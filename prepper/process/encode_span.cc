@@ -172,7 +172,7 @@ void Encoder::encode_span(std::string_view encoded) {
   }
   write_promoted_fields();
   if (span.trace_id.empty() || span.span_id.empty()) {
-    end_document(foreign_id());
+    end_document(foreign_id(dataset_->name));
   } else {
     end_document(ids_.span(span, dataset_->name));
   }

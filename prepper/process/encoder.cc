@@ -54,17 +54,17 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   ordinal_ = 0;
   documents_open_ = 0;
   source_slot_.reset();
+  origin_.reset();
   message_bytes_ = 0;
   undecodable_here_ = 0;
   documents_here_ = 0;
   drop_next_ = fault_point("prepper.drop_record");
   if (!encode_message()) {
     message->hold(1);
+    const auto id = foreign_id(kDefaultDataset);
     ordinal_ = 1;
     undecodable_here_ = 1;
     ++stats_.undecodable;
-    const auto id = ids_.foreign(config_.cluster_id, message->record.topic, message->record.partition,
-                                 message->record.offset, 0, kDefaultDataset);
     sink_.dead_letter(message, kWholeMessage, std::string(id.data(), id.size()),
                       {.type = "undecodable",
                        .reason = "the value is no OTLP " + std::string(otlp::to_string(message->signal)) +
@@ -360,7 +360,7 @@ void Encoder::end_document(const otlp::DocumentId& id) {
 // The record itself is malformed inside: kept as a dead letter with its bytes.
 void Encoder::abandon_document(std::string_view what) {
   out_.rewind(document_begin_);
-  const otlp::DocumentId id = foreign_id();
+  const otlp::DocumentId id = foreign_id(dataset_->name);
   message_->hold(1);
   ++stats_.undecodable;
   ++undecodable_here_;
@@ -369,9 +369,12 @@ void Encoder::abandon_document(std::string_view what) {
   ++ordinal_;
 }
 
-otlp::DocumentId Encoder::foreign_id() {
-  return ids_.foreign(config_.cluster_id, message_->record.topic, message_->record.partition,
-                      message_->record.offset, ordinal_, dataset_->name);
+otlp::DocumentId Encoder::foreign_id(std::string_view output) {
+  if (!origin_.has_value()) {
+    origin_ = bus::origin_of(message_->record, config_.cluster_id);
+  }
+  return ids_.foreign(origin_->cluster_id, origin_->topic, origin_->partition, origin_->offset,
+                      origin_->index + ordinal_, output);
 }
 
 Result<Hash128> Encoder::resource_hash() {
@@ -561,7 +564,7 @@ void Encoder::encode_log(std::string_view encoded) {
                                  record.time, dataset_->name));
     return;
   }
-  end_document(foreign_id());
+  end_document(foreign_id(dataset_->name));
 }
 
 }  // namespace naru::prepper

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/bus/origin.h"
 #include "core/otlp/identity.h"
 #include "core/otlp/otlp.h"
 #include "prepper/contract/contract.h"
@@ -156,7 +157,7 @@ class Encoder {
   void write_exponential(const otlp::DataPoint& point);
   void write_summary(const otlp::DataPoint& point);
   Result<Hash128> resource_hash();
-  otlp::DocumentId foreign_id();
+  otlp::DocumentId foreign_id(std::string_view output);
 
   EncoderConfig config_;
   ContractSource& contracts_;
@@ -174,8 +175,9 @@ class Encoder {
   std::shared_ptr<SourceMessage> message_;
   std::uint64_t message_serial_ = 0;
   UnixNanos received_ = 0;
-  std::uint32_t ordinal_ = 0;         // of the next record
-  std::uint32_t documents_open_ = 0;  // of this message in the open batch, not held yet
+  std::optional<bus::Origin> origin_;  // once a record needs it
+  std::uint32_t ordinal_ = 0;          // of the next record
+  std::uint32_t documents_open_ = 0;   // of this message in the open batch, not held yet
   std::optional<std::uint32_t> source_slot_;
   std::uint64_t undecodable_here_ = 0;
   std::uint64_t documents_here_ = 0;

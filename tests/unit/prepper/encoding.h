@@ -55,9 +55,11 @@ class Encoding {
         contracts(mappings.contracts),
         encoder(with_cluster(std::move(config)), contracts, sink) {}
 
-  std::shared_ptr<SourceMessage> encode(otlp::Signal signal, std::string value, std::int64_t offset = 7) {
+  std::shared_ptr<SourceMessage> encode(otlp::Signal signal, std::string value, std::int64_t offset = 7,
+                                        const std::vector<bus::Header>* headers = nullptr) {
     auto owner = std::make_shared<const std::string>(std::move(value));
     bus::InRecord record;
+    record.headers = headers;
     record.topic = otlp::default_topic(signal);
     record.partition = 2;
     record.offset = offset;

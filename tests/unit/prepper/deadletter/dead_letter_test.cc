@@ -75,7 +75,7 @@ TEST(DeadLetter, SaysWhereTheRecordCameFromAndWhy) {
   const auto message =
       run.encode(Signal::kLogs, request(resource(), stamped_scope(0), {log_record(text("a"))}), 42);
   const bus::OutRecord out = make_dead_letter(
-      {.topic = "dead", .pipeline = "main", .config_hash = "abc"}, *message, 0, "the-id",
+      {.topic = "dead", .pipeline = "main", .config_hash = "abc", .cluster_id = "c"}, *message, 0, "the-id",
       {.type = "t", .reason = "r", .status = 400, .index = "i", .attempts = 3, .first_failed_at = kTestTime},
       kTestTime + kNanosPerSecond);
   EXPECT_EQ(out.topic, "dead");
@@ -90,7 +90,7 @@ TEST(DeadLetter, SaysWhereTheRecordCameFromAndWhy) {
             "naru.dl.attempts=3\nnaru.dl.source=otlp_logs/2/42\nnaru.dl.config_hash=abc\n"
             "naru.dl.first_failed_at=2026-11-21T01:02:03.123456789Z\nnaru.dl.failed_at=2026-11-21T01:02:04."
             "123456789Z\n"
-            "naru.dl.pipeline=main\n");
+            "naru.dl.pipeline=main\nnaru.origin=c/otlp_logs/2/42/0\n");
 }
 
 TEST(DeadLetter, HoldsTheWholeValueOfWhatCannotBeDecoded) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/base/bytes.h"
+#include "prepper/deadletter/dead_letter.h"
 #include "tests/unit/prepper/encoding.h"
 #include "tests/unit/prepper/otlp_text.h"
 
@@ -351,6 +352,52 @@ TEST(Identity, PrefersTheClientsIdThenTheSourceThenTheBusPosition) {
   EXPECT_EQ(documents[1].id, as_text(hasher.client_log(hash, text("u-1"), text("x"), kTestTime, "default")));
   EXPECT_EQ(documents[2].id, as_text(hasher.source_log(source, 5, text("x"), kTestTime, "default")));
   EXPECT_EQ(documents[4].id, as_text(hasher.foreign("test-cluster", "otlp_logs", 2, 8, 1, "default")));
+}
+
+// A dead letter goes back to the bus as a value of its own, at another offset.
+TEST(Identity, OfAForeignRecordIsKeptThroughDeadLettersAndTheirReplays) {
+  Encoding first;
+  const auto message =
+      first.encode(Signal::kLogs, request(resource(), "", {log_record(text("a")), log_record(text("b"))}), 8);
+  const std::string id = first.documents().at(1).id;
+  DeadLetterContext context;
+  context.cluster_id = "test-cluster";
+  const bus::OutRecord letter = make_dead_letter(context, *message, 1, id, {.type = "late", .reason = ""}, 1);
+  ASSERT_EQ(letter.headers.back().key, "naru.origin");
+  EXPECT_EQ(letter.headers.back().value, "test-cluster/otlp_logs/2/8/1");
+
+  Encoding replay;
+  const auto again = replay.encode(Signal::kLogs, letter.value, 4711, &letter.headers);
+  EXPECT_EQ(replay.documents().at(0).id, id);
+  // And when it fails again.
+  context.cluster_id = "another-cluster";
+  const bus::OutRecord second = make_dead_letter(context, *again, 0, id, {.type = "late", .reason = ""}, 1);
+  EXPECT_EQ(second.headers.back().value, "test-cluster/otlp_logs/2/8/1");
+
+  const std::vector<bus::Header> broken = {{"naru.origin", "test-cluster/otlp_logs/2/8"}};
+  Encoding unread;
+  unread.encode(Signal::kLogs, letter.value, 4711, &broken);
+  EXPECT_NE(unread.documents().at(0).id, id);
+}
+
+TEST(Identity, OfAnUndecodableMessageIsKeptThroughItsReplay) {
+  Encoding first, replay;
+  first.encode(Signal::kLogs, "\xff", 8);
+  const std::vector<bus::Header> headers = {{"naru.origin", "test-cluster/otlp_logs/2/8/0"}};
+  replay.encode(Signal::kLogs, "\xff", 4711, &headers);
+  EXPECT_EQ(first.sink.letters.at(0).id, replay.sink.letters.at(0).id);
+}
+
+TEST(Origin, ReadsOnlyItsOwnForm) {
+  const bus::Origin origin{
+      .cluster_id = "c-1", .topic = "a.b", .partition = 3, .offset = 1LL << 40, .index = 9};
+  const auto read = bus::parse_origin(bus::format_origin(origin));
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(bus::format_origin(*read), "c-1/a.b/3/1099511627776/9");
+  for (const char* text : {"", "c/t/1/2", "c/t/1/2/", "c/t/1/x/3", "c/t/-1/2/3", "c/t/1/-2/3", "c/t/1/2/-3",
+                           "/t/1/2/3", "c//1/2/3", "c/t/u/1/2/3", "c/t/1/2/4294967296", "c/t/1/2/3 "}) {
+    EXPECT_FALSE(bus::parse_origin(text).has_value()) << text;
+  }
 }
 
 TEST(Identity, IsTheSameWhenTheSameMessageComesAgain) {
