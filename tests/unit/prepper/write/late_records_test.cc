@@ -4,80 +4,23 @@
 
 #include <algorithm>
 
-#include "core/telemetry/ledger.h"
-#include "prepper/prepper.h"
-#include "tests/unit/prepper/fakes.h"
-#include "tests/unit/prepper/otlp_text.h"
+#include "tests/unit/prepper/write/writer_fixture.h"
 
 namespace naru::prepper {
 namespace {
 
 using std::chrono::hours;
-using std::chrono::milliseconds;
 
-constexpr auto kLogs = "otlp_logs";
-
-class LateRecords : public testing::Test {
+class LateRecords : public WriterTest {
  protected:
   LateRecords() {
-    config.consume.commit_interval = milliseconds(1);
-    config.bulk.linger = milliseconds(1);
-    config.bulk.retry_first = milliseconds(1);
-    config.bulk.retry_max = milliseconds(5);
-    config.bulk.probe_max = milliseconds(5);
     config.datasets["web"] = {
         .period = Period::kDay, .retention = hours(20 * 24), .read_only_after = hours(1)};
-  }
-  ~LateRecords() override { stop(); }
-
-  void start() {
-    prepper = std::make_unique<Prepper>(config, bus, store.factory(), registry, health);
-    ASSERT_TRUE(prepper->start());
-  }
-  void stop() {
-    if (prepper != nullptr) {
-      prepper->stop(milliseconds(0));
-      prepper.reset();
-    }
-  }
-  struct Record {
-    std::string body;
-    UnixNanos time;
-  };
-  static std::string message(std::initializer_list<Record> records, std::int64_t base,
-                             std::string_view dataset = "web") {
-    std::string scope_group = bytes_field(1, stamped_scope(base));
-    for (const Record& record : records) {
-      scope_group += bytes_field(2, log_record(text(record.body), "", record.time, record.time));
-    }
-    return bytes_field(
-        1, bytes_field(1, attribute(1, "data_stream.dataset", text(dataset))) + bytes_field(2, scope_group));
-  }
-  // Puts a message on the bus and waits until it is finished.
-  void deliver(const std::string& value) {
-    bus.put(kLogs, value);
-    ++messages;
-    EXPECT_TRUE(eventually([&] { return bus.committed(kLogs) == messages; }));
-  }
-  static std::string index(std::string_view dataset, UnixNanos time, Period period = Period::kDay) {
-    return make_target(otlp::Signal::kLogs, dataset, period, time).name;
   }
   std::uint64_t late(const std::string& outcome) {
     return registry.counter("naru_late_records_total", "", {{"pipeline", "main"}, {"outcome", outcome}})
         .value();
   }
-  void expect_balance() {
-    const telemetry::StageLedger ledger(registry, "writer", "logs", "main");
-    EXPECT_EQ(ledger.accepted.value(), ledger.delivered.value() + ledger.deadlettered.value());
-  }
-
-  PrepperConfig config;
-  FakeBus bus;
-  FakeOpenSearch store;
-  telemetry::Registry registry;
-  telemetry::Health health{registry};
-  std::unique_ptr<Prepper> prepper;
-  std::int64_t messages = 0;
   const UnixNanos midnight = wall_now() / kNanosPerDay * kNanosPerDay - 2 * kNanosPerDay;
 };
 
@@ -183,6 +126,35 @@ TEST_F(LateRecords, WithoutAPlaceBecomeDeadLetters) {
   EXPECT_EQ(letters[0].headers[1].value, "late");
   EXPECT_EQ(letters[0].headers[4].value, index("web_late", midnight));
   expect_balance();
+}
+
+// They waited because the shard was away, then their index turns out to be read-only: no probe each.
+TEST_F(LateRecords, ThatWaitedLeaveTogether) {
+  start();
+  deliver(message({{"first", midnight}}, 0));
+  std::atomic<bool> away{true};
+  store.set_script(
+      [&](FakeOpenSearch&, const FakeOpenSearch::Bulk& bulk) -> std::optional<Result<net::HttpResponse>> {
+        if (!away) {
+          return std::nullopt;
+        }
+        std::string items;
+        for (std::size_t i = 0; i < bulk.lines.size(); ++i) {
+          items += i == 0 ? "" : ",";
+          items += R"({"create":{"status":503,"error":{"type":"unavailable_shards_exception"}}})";
+        }
+        return net::json_response(200, "{\"items\":[" + items + "]}");
+      });
+  std::vector<Record> records(500, {"x", midnight});
+  bus.put(kLogs, message(records, 1));
+  ++messages;
+  ASSERT_TRUE(eventually([&] { return store.bulks().size() > 4; }));
+  store.block_writes(index("web", midnight));
+  const std::size_t before = store.bulks().size();
+  away = false;
+  EXPECT_TRUE(eventually([&] { return bus.committed(kLogs) == messages; }));
+  EXPECT_EQ(store.documents("web_late"), 500u);
+  EXPECT_LT(store.bulks().size() - before, 50u);
 }
 
 TEST_F(LateRecords, AreNotAssumedWhereNothingWasDeclared) {
