@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "core/telemetry/log.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::size_t kKnownMax = 4096;
 constexpr std::chrono::milliseconds kAgain{500};
+constexpr UnixNanos kRefusedTtl =
+    5 * kNanosPerSecond;  // an index that is refused is asked for again after this
 
 Error unexpected(std::string_view what, const net::HttpResponse& answer) {
   return Error(answer.status >= 500 || answer.status == 429 ? ErrorCode::kUnavailable : ErrorCode::kInternal,
@@ -167,6 +170,15 @@ std::shared_ptr<const Contract> IndexAdmin::contract(const IndexTarget& target) 
     }
     if (stale != nullptr) {
       return stale;  // fields are only ever added to a mapping, so it still fits
+    }
+    if (fetched.error().code() == ErrorCode::kInternal) {
+      // This index is refused (the limit of shards, a right): the writer will hold its documents, and the
+      // others must not wait here behind them.
+      const std::lock_guard lock(known_mutex_);
+      const UnixNanos now = now_();
+      known_[target.name] = {declared_.at(target.signal),
+                             now - std::min(now, ttl - std::min(ttl, kRefusedTtl))};
+      return declared_.at(target.signal);
     }
     if (const UnixNanos now = now_(); now - logged > 30 * kNanosPerSecond) {
       logged = now;

@@ -55,8 +55,8 @@ class IndexAdmin : public ContractSource {
   // Which of these ids are documents of `index`. Errors: the cluster did not answer for each of them.
   Result<std::vector<bool>> find(const std::string& index, std::span<const std::string_view> ids);
 
-  // Waits while the cluster does not answer; ends only with an answer or after stop() (then with the declared
-  // contract).
+  // Waits while the cluster does not answer; ends only with an answer or after stop(). The declared contract
+  // then, and for an index that is refused.
   std::shared_ptr<const Contract> contract(const IndexTarget& target) override;
   // The index refused a document by its mapping: read it again at the next use.
   void forget(const std::string& index);

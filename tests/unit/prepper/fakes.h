@@ -107,7 +107,7 @@ class FakeBus : public bus::Bus {
         changes_.emplace_back(bus::TopicPartition{topic, 0}, true);
       }
     }
-    return std::make_unique<FakeConsumer>(*this, listener);
+    return std::make_unique<FakeConsumer>(*this, listener, config.topics);
   }
   Result<void> ensure_topics(std::span<const bus::TopicConfig> topics) override {
     const std::lock_guard lock(mutex_);
@@ -162,7 +162,8 @@ class FakeBus : public bus::Bus {
 
   class FakeConsumer : public bus::Consumer {
    public:
-    FakeConsumer(FakeBus& bus, bus::RebalanceListener& listener) : bus_(bus), listener_(listener) {}
+    FakeConsumer(FakeBus& bus, bus::RebalanceListener& listener, const std::vector<std::string>& topics)
+        : bus_(bus), listener_(listener), topics_(topics.begin(), topics.end()) {}
     Result<void> poll(std::vector<bus::InRecord>& out, std::size_t records_max,
                       std::chrono::milliseconds) override {
       rebalance();
@@ -170,15 +171,20 @@ class FakeBus : public bus::Bus {
         const std::lock_guard lock(bus_.mutex_);
         ++bus_.polls_;
         for (const bus::TopicPartition& name : bus_.assigned_) {
+          if (!topics_.contains(name.topic)) {
+            continue;  // of another consumer
+          }
           const std::vector<Stored>& log = bus_.logs_[name];
           std::int64_t& position = bus_.positions_[name];
           while (!paused_.contains(name) && out.size() < records_max &&
                  position < static_cast<std::int64_t>(log.size())) {
             struct Owner {
               std::string topic, key, value;
+              std::vector<bus::Header> headers;
             };
             const Stored& stored = log[static_cast<std::size_t>(position)];
-            auto owner = std::make_shared<const Owner>(Owner{name.topic, stored.key, stored.value});
+            auto owner = std::make_shared<const Owner>(
+                Owner{name.topic, stored.key, stored.value, stored.headers});
             bus::InRecord record;
             record.topic = owner->topic;
             record.partition = name.partition;
@@ -186,6 +192,7 @@ class FakeBus : public bus::Bus {
             record.timestamp_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli) - bus_.age_.count();
             record.key = owner->key;
             record.value = owner->value;
+            record.headers = owner->headers.empty() ? nullptr : &owner->headers;
             record.owner = owner;
             out.push_back(std::move(record));
           }
@@ -230,7 +237,13 @@ class FakeBus : public bus::Bus {
       std::vector<std::pair<bus::TopicPartition, bool>> changes;
       {
         const std::lock_guard lock(bus_.mutex_);
-        changes.swap(bus_.changes_);
+        std::erase_if(bus_.changes_, [&](const auto& change) {
+          const bool own = topics_.contains(change.first.topic);
+          if (own) {
+            changes.push_back(change);
+          }
+          return own;
+        });
       }
       for (const auto& [name, assigned] : changes) {
         if (assigned) {
@@ -265,6 +278,7 @@ class FakeBus : public bus::Bus {
     }
     FakeBus& bus_;
     bus::RebalanceListener& listener_;
+    std::set<std::string> topics_;
     std::set<bus::TopicPartition> paused_;
   };
 
@@ -323,6 +337,11 @@ class FakeOpenSearch {
   void block_writes(const std::string& name, bool blocked = true) {
     const std::lock_guard lock(mutex_);
     blocked ? void(blocked_.insert(name)) : void(blocked_.erase(name));
+  }
+  // Indices with this part in their names are not created: the limit of shards.
+  void refuse_indices(const std::string& part) {
+    const std::lock_guard lock(mutex_);
+    refused_part_ = part;
   }
   // So many looks for documents are answered with 503.
   void refuse_looks(int count) {
@@ -473,6 +492,11 @@ class FakeOpenSearch {
     const std::string path(request.path());
     const std::string name = path.substr(1, path.find('/', 1) - 1);
     if (request.method == "PUT") {
+      if (!refused_part_.empty() && name.find(refused_part_) != std::string::npos) {
+        return net::json_response(
+            400,
+            R"({"error":{"type":"validation_exception","reason":"this action would add [2] total shards"}})");
+      }
       if (!indices_.try_emplace(name).second) {
         return net::json_response(400,
                                   R"({"error":{"type":"resource_already_exists_exception"},"status":400})");
@@ -512,6 +536,7 @@ class FakeOpenSearch {
   std::map<std::string, std::map<std::string, std::string>> indices_;
   std::set<std::string> blocked_;
   int refused_looks_ = 0;
+  std::string refused_part_;
   std::vector<std::string> created_;
   std::vector<Bulk> bulks_;
   Script script_;

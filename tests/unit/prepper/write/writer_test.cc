@@ -63,6 +63,20 @@ TEST_F(Writer, PassesADocumentThatMakesEveryRequestFail) {
   EXPECT_EQ(store.documents(), 30u);
 }
 
+TEST_F(Writer, PassesAnIndexThatCannotBeCreated) {
+  start();
+  store.refuse_indices("-full-");
+  bus.put(kLogs, message({{"waits", wall_now()}}, 0, "full"));
+  for (int i = 1; i < 20; ++i) {
+    bus.put(kLogs, message({{"passes", wall_now()}}, i, "free"));
+  }
+  EXPECT_TRUE(eventually([&] { return store.documents("-free-") == 19; }));
+  EXPECT_EQ(bus.committed(kLogs), std::nullopt);
+  store.refuse_indices("");
+  EXPECT_TRUE(eventually([&] { return bus.committed(kLogs) == 20; }));
+  EXPECT_EQ(store.documents("-full-"), 1u);
+}
+
 TEST_F(Writer, SendsLessToACircuitBreaker) {
   start();
   store.set_script([&](FakeOpenSearch&, const FakeOpenSearch::Bulk& bulk) -> Answer {
