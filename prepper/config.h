@@ -54,6 +54,12 @@ struct BulkConfig {
   std::uint32_t document_faults_max = 1'000;
 };
 
+struct ParkingLimits {
+  std::uint64_t held_bytes_max = 32u << 20;
+  std::chrono::milliseconds held_max{60'000};
+  std::uint64_t records_max = 1'000'000;
+};
+
 struct PrepperConfig {
   std::string pipeline = "main";
   std::string dataset;       // empty: data_stream.dataset of each resource, else `default`
@@ -62,6 +68,7 @@ struct PrepperConfig {
   ConsumeConfig consume;
   TimeConfig time;
   BulkConfig bulk;
+  ParkingLimits parking;
   DatasetConfig default_dataset;  // of data sets not named below
   std::map<std::string, DatasetConfig> datasets;
 };

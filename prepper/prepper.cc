@@ -7,6 +7,7 @@
 #include "prepper/bootstrap/mappings.h"
 #include "prepper/consume/consumer.h"
 #include "prepper/deadletter/dead_letter_writer.h"
+#include "prepper/parking/parking.h"
 #include "prepper/write/index_admin.h"
 #include "prepper/write/writer.h"
 
@@ -78,9 +79,20 @@ WriterConfig writer_config(const PrepperConfig& config) {
   out.retry.first = config.bulk.retry_first;
   out.retry.max = config.bulk.retry_max;
   out.gate.probe.max = config.bulk.probe_max;
+  out.held_bytes_max = config.parking.held_bytes_max;
+  out.held_max = config.parking.held_max;
   out.gate.document_faults_max = config.bulk.document_faults_max;
   out.pipeline = config.pipeline;
   out.seed = random_seed();
+  return out;
+}
+
+ParkingConfig parking_config(const PrepperConfig& config) {
+  ParkingConfig out;
+  out.records_max = config.parking.records_max;
+  for (const auto& [name, dataset] : config.datasets) {
+    out.datasets.insert(name);
+  }
   return out;
 }
 
@@ -108,11 +120,14 @@ struct Prepper::Parts : EncoderSink {
   telemetry::Health& health;
   std::atomic<std::uint64_t> undecodable{0};
 
-  // In this order: what comes later uses what comes before, and messages report to the consumer to the end.
+  // Destroyed from the last to the first: answers of the bus to what is set aside tell the writer, and
+  // messages report to their consumers to the end.
   std::unique_ptr<Consumer> consumer;
-  std::unique_ptr<DeadLetterWriter> dead_letters;
+  std::unique_ptr<Parking> parking;
   std::unique_ptr<IndexAdmin> admin;
   std::unique_ptr<BulkWriter> writer;
+  std::unique_ptr<DeadLetterWriter> dead_letters;
+  std::unique_ptr<DeadLetterWriter> parked;
 };
 
 Prepper::Prepper(PrepperConfig config, bus::Bus& bus, net::HttpTransportFactory opensearch,
@@ -137,6 +152,26 @@ Result<void> Prepper::start() {
                                    std::move(mappings.promoted), std::move(mappings.contracts), wall_now);
   parts.writer = std::make_unique<BulkWriter>(writer_config(parts.config), parts.opensearch, *parts.admin,
                                               *parts.dead_letters, parts.registry, parts.health);
+  NARU_TRY(auto parking_producer, parts.bus.producer());
+  parts.parked = std::make_unique<DeadLetterWriter>(DeadLetterContext{}, std::move(parking_producer));
+  parts.parking = std::make_unique<Parking>(
+      parking_config(parts.config), parts.bus, *parts.parked,
+      [&parts](std::map<otlp::Signal, std::string> topics, telemetry::Health& health) {
+        ConsumerConfig reader = consumer_config(parts.config);
+        reader.group += "-parked";
+        reader.topics = std::move(topics);
+        reader.concurrency = 1;
+        reader.bytes_max = std::max(parts.config.bulk.batch_bytes * 2, parts.config.consume.bytes_max / 8);
+        reader.pipeline += "/parked";
+        return std::make_unique<Consumer>(
+            std::move(reader), parts.bus,
+            [&parts](const std::string& cluster_id) {
+              return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id), *parts.admin, parts);
+            },
+            [] {}, parts.registry, health);
+      },
+      parts.registry, parts.config.pipeline);
+  parts.writer->set_parking(parts.parking.get());
   parts.consumer = std::make_unique<Consumer>(
       consumer_config(parts.config), parts.bus,
       [&parts](const std::string& cluster_id) {
@@ -145,10 +180,12 @@ Result<void> Prepper::start() {
       },
       [&parts] {
         parts.dead_letters->tick();
+        parts.parked->tick();
         parts.writer->tick();
       },
       parts.registry, parts.health);
   parts.writer->start();
+  parts.parking->start();
   parts.consumer->start();
   return {};
 }
@@ -158,11 +195,14 @@ std::size_t Prepper::stop(std::chrono::milliseconds drain) {
   if (parts.consumer == nullptr) {
     return 0;
   }
-  const std::size_t left = parts.consumer->stop(drain);
+  std::size_t left = parts.consumer->stop(drain);
+  left += parts.parking->stop(std::chrono::milliseconds(0));
   parts.admin->stop();
   parts.writer->stop();
   parts.consumer->join();
+  parts.parking->join();
   parts.dead_letters->flush(std::chrono::seconds(1));
+  parts.parked->flush(std::chrono::seconds(1));
   return left;
 }
 

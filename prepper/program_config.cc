@@ -80,6 +80,16 @@ void describe(config::Schema<BulkConfig>& s) {
       .min(1);
 }
 
+void describe(config::Schema<ParkingLimits>& s) {
+  s.bytes("held_bytes_max", &ParkingLimits::held_bytes_max,
+          "Documents of one data set that may wait for it while another moves on; beyond, those of data sets "
+          "named in `datasets` are parked on the bus.")
+      .min(64u << 10);
+  s.field("held_max", &ParkingLimits::held_max, "Likewise the time that its index may be held.").min(1s);
+  s.field("records_max", &ParkingLimits::records_max,
+          "With so many records parked and not drained, reading pauses instead; 0: nothing is parked.");
+}
+
 void describe(config::Schema<OpenSearchConfig>& s) {
   s.field("urls", &OpenSearchConfig::urls, "Addresses of one cluster, http:// or https://.").min(1).max(64);
   s.field("tls", &OpenSearchConfig::tls, "TLS towards the cluster.");
@@ -127,6 +137,8 @@ void describe(config::Schema<ProgramConfig>& s) {
   s.field("consume", own(&PrepperConfig::consume), "How records are read.");
   s.field("time", own(&PrepperConfig::time), "Which times of records are believed.");
   s.field("bulk", own(&PrepperConfig::bulk), "How documents are written.");
+  s.field("parking", own(&PrepperConfig::parking),
+          "When records of a data set that takes none are set aside.");
   s.field("default_dataset", own(&PrepperConfig::default_dataset), "Data sets that are not named below.");
   s.field("datasets", own(&PrepperConfig::datasets), "Data sets by name.").max(1000);
 }

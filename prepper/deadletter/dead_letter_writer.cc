@@ -33,20 +33,27 @@ void DeadLetterWriter::write(const std::shared_ptr<SourceMessage>& message, std:
   {
     const std::lock_guard lock(state_->mutex);
     context = context_;
-    ++state_->open;
   }
-  auto letter = std::make_shared<Letter>(Letter{
-      make_dead_letter(context, *message, ordinal, id, cause, wall_now()), message, std::move(written)});
-  send(state_, std::move(letter));
+  send(make_dead_letter(context, *message, ordinal, id, cause, wall_now()), message, std::move(written));
 }
 
-void DeadLetterWriter::send(const std::shared_ptr<State>& state, std::shared_ptr<Letter> letter) {
+void DeadLetterWriter::send(bus::OutRecord record, const std::shared_ptr<SourceMessage>& message,
+                            Written written) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    ++state_->open;
+  }
+  send_letter(state_, std::make_shared<Letter>(Letter{std::move(record), message, std::move(written)}));
+}
+
+void DeadLetterWriter::send_letter(const std::shared_ptr<State>& state, std::shared_ptr<Letter> letter) {
   const auto keep = [](State& holder, std::shared_ptr<Letter> kept, const Error& error) {
     const std::lock_guard lock(holder.mutex);
     const UnixNanos now = wall_now();
     if (now - holder.logged > 30 * kNanosPerSecond) {
       holder.logged = now;
-      telemetry::log_warn("prepper", "dead letters wait, the bus does not take them: {}", error.message());
+      telemetry::log_warn("prepper", "dead letters or parked records wait, the bus does not take them: {}",
+                          error.message());
     }
     holder.again.push_back(std::move(kept));
   };
@@ -76,7 +83,7 @@ void DeadLetterWriter::tick() {
     again.swap(state_->again);
   }
   for (std::shared_ptr<Letter>& letter : again) {
-    send(state_, std::move(letter));
+    send_letter(state_, std::move(letter));
   }
 }
 

@@ -1,4 +1,5 @@
-// Puts dead letters on the bus, and finishes a record only when its letter is durable there.
+// Puts dead letters, and other records that are set aside, on the bus, and finishes a record only when its
+// letter is durable there.
 //
 // What the bus does not take stays here and is tried again by tick(); nothing is given up. Thread-safe.
 #pragma once
@@ -29,6 +30,8 @@ class DeadLetterWriter {
   // One output of `message` ends as a dead letter. The source is finished by one when the letter is durable.
   void write(const std::shared_ptr<SourceMessage>& message, std::uint32_t ordinal, std::string_view id,
              const DeadLetterCause& cause, Written written);
+  // The same for another record that is set aside.
+  void send(bus::OutRecord record, const std::shared_ptr<SourceMessage>& message, Written written);
   // Tries what is waiting again; called about once a second.
   void tick();
   // Waits for the answers of what was sent.
@@ -43,7 +46,7 @@ class DeadLetterWriter {
     Written written;
   };
   struct State;
-  static void send(const std::shared_ptr<State>& state, std::shared_ptr<Letter> letter);
+  static void send_letter(const std::shared_ptr<State>& state, std::shared_ptr<Letter> letter);
 
   DeadLetterContext context_;     // under the state's mutex
   std::shared_ptr<State> state_;  // answers of the bus may come late

@@ -54,6 +54,11 @@ std::uint64_t IndexGate::probe_at(std::string_view index) const {
   return at->second.probing ? ~std::uint64_t{0} : at->second.probe_at;
 }
 
+std::uint64_t IndexGate::held_since(std::string_view index) const {
+  const auto at = states_.find(index);
+  return at == states_.end() || !at->second.held ? 0 : at->second.since;
+}
+
 void IndexGate::succeeded(std::string_view index) {
   if (const auto at = states_.find(index); at != states_.end()) {
     states_.erase(at);
@@ -70,6 +75,7 @@ void IndexGate::answered(std::string_view index) {
 bool IndexGate::hold(std::string_view index, HoldCause cause, std::string reason, std::uint64_t now) {
   State& state = states_[std::string(index)];
   const bool was_open = !state.held;
+  state.since = was_open ? now : state.since;
   if (was_open || state.probing) {  // late answers of requests from before the hold change nothing
     state.held = true;
     schedule(state, now);

@@ -61,6 +61,8 @@ class IndexGate {
   // Counts a document's own fault. Too many alike in a row answer a reason to hold the index instead.
   std::optional<std::string> document_fault(std::string_view index, std::string_view type);
 
+  // Since when a held index is held; 0 if it is open.
+  std::uint64_t held_since(std::string_view index) const;
   struct Held {
     std::string index;
     HoldCause cause;
@@ -74,6 +76,7 @@ class IndexGate {
   struct State {
     bool held = false;
     bool probing = false;
+    std::uint64_t since = 0;
     std::uint32_t holds = 0;
     std::uint64_t probe_at = 0;
     HoldCause cause = HoldCause::kUnavailable;

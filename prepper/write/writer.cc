@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "core/base/fault_point.h"
 #include "core/telemetry/log.h"
+#include "prepper/parking/topic.h"
 #include "prepper/write/gzip.h"
 
 namespace naru::prepper {
@@ -19,6 +21,7 @@ constexpr std::uint64_t kLogEvery = 30 * kNanosPerSecond;
 constexpr std::uint64_t kLookEvery = 10 * kNanosPerSecond;
 constexpr std::uint64_t kLookAgain = 1 * kNanosPerSecond;  // while it is away
 constexpr std::chrono::milliseconds kLookTimeout{5'000};
+constexpr std::uint64_t kMoves = 10 * kNanosPerSecond;  // a data set that took something within this moves
 // Kept: what the outcome needs.
 constexpr std::string_view kBulkTarget = "/_bulk?filter_path=took,errors,items.*.status,items.*.error";
 // After so many failures of the same request it is halved, in case that one document is the cause.
@@ -376,6 +379,7 @@ void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
     const Lock lock(mutex_);
     for (const auto& target : batch.targets) {
       index_succeeded(target->name);
+      moved_[target->dataset] = monotonic_now();
     }
     limit_.success();
     return;
@@ -406,6 +410,7 @@ void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
         case Verdict::kCreated:
           done.push_back(i);
           index_succeeded(index);
+          moved_[batch.targets[target]->dataset] = monotonic_now();
           break;
         case Verdict::kOverloaded: overloaded.push_back(i); break;
         case Verdict::kDocument:
@@ -691,7 +696,77 @@ BulkWriter::Totals BulkWriter::totals() const {
   return totals_;
 }
 
+// Under the lock. All that waits of a data set which is over its bounds while another one moves. What comes
+// from the parking space stays: it is what the index is probed with.
+std::vector<BulkBatch> BulkWriter::take_to_park(std::uint64_t now) {
+  std::erase_if(moved_, [&](const auto& entry) { return now - entry.second > kMoves; });
+  if (parking_ == nullptr || held_.empty() || moved_.empty() || !gate_.open(kCluster)) {
+    return {};
+  }
+  const auto stays = [](const BulkBatch& batch) {
+    return std::ranges::any_of(
+        batch.sources, [](const auto& source) { return source->record.topic.starts_with(kParkedPrefix); });
+  };
+  struct Waiting {
+    std::uint64_t bytes = 0;
+    bool long_held = false;
+  };
+  std::map<std::string, Waiting, std::less<>> datasets;
+  for (const auto& [index, waiting] : held_) {
+    for (const BulkBatch& batch : waiting) {
+      Waiting& all = datasets[batch.target(0).dataset];
+      all.bytes += stays(batch) ? 0 : batch.body.size();
+      all.long_held = all.long_held || now - gate_.held_since(index) > nanos(config_.held_max);
+    }
+  }
+  std::vector<BulkBatch> out;
+  for (auto& [index, waiting] : held_) {
+    if (waiting.empty()) {
+      continue;
+    }
+    const std::string& dataset = waiting.front().target(0).dataset;
+    const Waiting& all = datasets[dataset];
+    const bool another_moves =
+        std::ranges::any_of(moved_, [&](const auto& entry) { return entry.first != dataset; });
+    if (!another_moves || (all.bytes <= config_.held_bytes_max && !all.long_held) ||
+        !parking_->takes(dataset)) {
+      continue;
+    }
+    std::deque<BulkBatch> staying;
+    for (BulkBatch& batch : waiting) {
+      if (stays(batch)) {
+        staying.push_back(std::move(batch));
+      } else {
+        out.push_back(std::move(batch));
+      }
+    }
+    waiting = std::move(staying);
+  }
+  // Probes went behind the others; the order is that of the bus.
+  std::ranges::sort(out, {}, [](const BulkBatch& batch) {
+    const DocumentEntry& first = batch.entries.front();
+    const bus::InRecord& record = batch.sources[first.source]->record;
+    return std::tuple(record.topic, record.partition, record.offset, first.ordinal);
+  });
+  return out;
+}
+
 void BulkWriter::tick() {
+  std::vector<BulkBatch> parked;
+  {
+    const Lock lock(mutex_);
+    parked = take_to_park(monotonic_now());
+  }
+  for (BulkBatch& batch : parked) {
+    each_source(batch, {}, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
+      source->ledger->add_in_flight(Stage::kWriter, documents);
+    });
+    parking_->park(std::move(batch), [](SourceMessage& source) {
+      source.count(Stage::kWriter, Fate::kDelivered, 1);
+      source.count(Stage::kWriter, Fate::kParked, 1);
+      source.ledger->add_in_flight(Stage::kWriter, -1);
+    });
+  }
   const Lock lock(mutex_);
   DocumentCounts in_flight;
   for (const auto& [ledger, documents] : counted_) {

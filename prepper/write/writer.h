@@ -41,8 +41,19 @@ struct WriterConfig {
   bool gzip = false;  // compress requests
   flow::RetryConfig retry{.first = std::chrono::milliseconds(200)};
   IndexGateConfig gate;
+  std::uint64_t held_bytes_max = 32u << 20;    // of one data set, while others move on; beyond: parked
+  std::chrono::milliseconds held_max{60'000};  // likewise
   std::string pipeline = "main";
   std::uint64_t seed = 1;  // of the jitter
+};
+
+// Takes documents of a data set that is held, so that they hold up no other. See prepper/parking/.
+class ParkingSpace {
+ public:
+  virtual ~ParkingSpace() = default;
+  virtual bool takes(const std::string& dataset) const = 0;
+  // Finishes each document at its source when it is durable elsewhere.
+  virtual void park(BulkBatch batch, DeadLetterWriter::Written parked) = 0;
 };
 
 class BulkWriter {
@@ -52,6 +63,8 @@ class BulkWriter {
              DeadLetterWriter& dead_letters, telemetry::Registry& registry, telemetry::Health& health);
   ~BulkWriter();  // stops
 
+  // Before start(). Without it everything waits here.
+  void set_parking(ParkingSpace* parking) { parking_ = parking; }
   void start();
   // Waits while the queue is full; after stop() the batch is dropped, its messages stay unfinished.
   void submit(BulkBatch batch);
@@ -66,7 +79,7 @@ class BulkWriter {
     std::uint64_t bytes = 0;  // of bulk requests sent
   };
   Totals totals() const;
-  // Logs what is held (every 30 s) and sets the gauges; called about once a second.
+  // Logs what is held (every 30 s), sets the gauges, parks what is over its bound; about once a second.
   void tick();
 
  private:
@@ -88,6 +101,7 @@ class BulkWriter {
   bool look_due(std::uint64_t now) const;
   std::uint64_t next_wake() const;
   void set_held_apart(BulkBatch& batch);
+  std::vector<BulkBatch> take_to_park(std::uint64_t now);
 
   Result<net::HttpResponse> send(net::HttpTransport& transport, const BulkBatch& batch);
   void look(net::HttpTransport& transport);
@@ -120,6 +134,7 @@ class BulkWriter {
   net::HttpTransportFactory factory_;
   IndexAdmin& admin_;
   DeadLetterWriter& dead_letters_;
+  ParkingSpace* parking_ = nullptr;
   telemetry::Registry& registry_;
   telemetry::Health& health_;
   telemetry::Histogram request_seconds_;
@@ -134,10 +149,11 @@ class BulkWriter {
   std::deque<BulkBatch> ready_;
   std::multimap<std::uint64_t, BulkBatch> delayed_;                 // by the time when they are due
   std::map<std::string, std::deque<BulkBatch>, std::less<>> held_;  // by index
-  std::map<std::size_t, DocumentCounts> active_;                    // documents being sent, by thread
-  DocumentCounts counted_;                                          // by the last tick()
-  std::uint32_t in_flight_ = 0;                                     // requests
-  std::vector<std::unique_ptr<net::HttpTransport>> transports_;     // by thread
+  std::map<std::string, std::uint64_t, std::less<>> moved_;      // by data set: when it last took something
+  std::map<std::size_t, DocumentCounts> active_;                 // documents being sent, by thread
+  DocumentCounts counted_;                                       // by the last tick()
+  std::uint32_t in_flight_ = 0;                                  // requests
+  std::vector<std::unique_ptr<net::HttpTransport>> transports_;  // by thread
   IndexGate gate_;  // the empty name stands for the whole cluster
   flow::ConcurrencyLimit limit_;
   flow::RetryPolicy retry_;

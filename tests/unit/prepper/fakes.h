@@ -1,10 +1,12 @@
 // The two sides of the prepper in memory: a bus with one consumer, and an OpenSearch that keeps documents.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -183,8 +185,8 @@ class FakeBus : public bus::Bus {
               std::vector<bus::Header> headers;
             };
             const Stored& stored = log[static_cast<std::size_t>(position)];
-            auto owner = std::make_shared<const Owner>(
-                Owner{name.topic, stored.key, stored.value, stored.headers});
+            auto owner =
+                std::make_shared<const Owner>(Owner{name.topic, stored.key, stored.value, stored.headers});
             bus::InRecord record;
             record.topic = owner->topic;
             record.partition = name.partition;
@@ -225,11 +227,12 @@ class FakeBus : public bus::Bus {
       std::vector<bus::TopicPartition> owned;
       {
         const std::lock_guard lock(bus_.mutex_);
-        owned.assign(bus_.assigned_.begin(), bus_.assigned_.end());
+        std::ranges::copy_if(bus_.assigned_, std::back_inserter(owned),
+                             [&](const auto& name) { return topics_.contains(name.topic); });
       }
       listener_.on_revoked(owned, false);
       const std::lock_guard lock(bus_.mutex_);
-      bus_.assigned_.clear();
+      std::erase_if(bus_.assigned_, [&](const auto& name) { return topics_.contains(name.topic); });
     }
 
    private:
