@@ -109,8 +109,9 @@ class RebalanceListener {
   // `lost`: the group gave them to others already; commits would be refused.
   virtual void on_revoked(std::span<const TopicPartition> partitions, bool lost) = 0;
   // Of an assigned partition: the log had dropped `records` that were to be read; reading goes on behind
-  // them.
-  virtual void on_lost(const TopicPartition& /*partition*/, std::uint64_t /*records*/) {}
+  // them, and nothing below `next` comes any more.
+  virtual void on_lost(const TopicPartition& /*partition*/, std::uint64_t /*records*/,
+                       std::int64_t /*next*/) {}
 };
 
 // Used by one thread. A group's partitions are spread over its consumers; without a group the consumer reads

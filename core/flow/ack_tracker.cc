@@ -45,6 +45,12 @@ bool AckTracker::finish(std::int64_t offset) {
   return true;
 }
 
+void AckTracker::pass_gap(std::int64_t offset) {
+  if (entries_.empty()) {
+    commit_ = std::max(commit_, offset);
+  }
+}
+
 void AckTracker::advance() {
   while (!entries_.empty() && entries_.front().finished) {
     commit_ = entries_.front().offset + 1;

@@ -43,6 +43,9 @@ class AckTracker {
   // `timestamp_ms`: the record's own, for oldest_timestamp_ms().
   Added add(std::int64_t offset, UnixNanos now, UnixMillis timestamp_ms = 0);
 
+  // No record below `offset` comes any more: when nothing is unfinished, a commit may stand there.
+  void pass_gap(std::int64_t offset);
+
   // False: unknown, or finished before (a late or repeated result; nothing changes).
   bool finish(std::int64_t offset);
 

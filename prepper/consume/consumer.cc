@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "core/base/check.h"
-#include "core/flow/commit_metadata.h"
 #include "core/telemetry/log.h"
 
 namespace naru::prepper {
@@ -237,7 +236,7 @@ void Consumer::run() {
     if (drain_until.has_value()) {
       std::size_t open = 0;
       for (const auto& [name, partition] : partitions_) {
-        open += partition.tracker.unfinished();
+        open += partition.progress.tracker().unfinished();
       }
       if (open == 0 || now >= *drain_until) {
         left_ = open;
@@ -299,17 +298,14 @@ void Consumer::take_in(std::vector<bus::InRecord>& records) {
     }
     Partition& partition = at->second;
     partition.newest_timestamp_ms = record.timestamp_ms;
-    NARU_CHECK(!partition.tracker.full(), "pace() leaves room for a poll");
-    switch (partition.tracker.add(record.offset, now, record.timestamp_ms)) {
+    NARU_CHECK(!partition.progress.tracker().full(), "pace() leaves room for a poll");
+    switch (partition.progress.add(record.offset, now, record.timestamp_ms)) {
       case flow::AckTracker::Added::kNew: break;
-      case flow::AckTracker::Added::kFinished:
-        partition.uncommitted = true;
-        skipped_.add();
-        continue;
+      case flow::AckTracker::Added::kFinished: skipped_.add(); continue;
       case flow::AckTracker::Added::kRefused: continue;  // delivered twice by the bus: the first is under way
     }
     if (record.tombstone) {
-      partition.finish(record.offset, {});
+      partition.progress.finish(record.offset, {});
       continue;
     }
     const std::size_t bytes = record.value.size();
@@ -345,47 +341,15 @@ void Consumer::take_completions() {
       late_results_.add();
       continue;
     }
-    at->second.finish(message->record.offset, message->tally.counts());
+    at->second.progress.finish(message->record.offset, message->tally.counts());
   }
-}
-
-void Consumer::Partition::finish(std::int64_t offset, const LedgerCounts& counts) {
-  if (!tracker.finish(offset)) {
-    return;
-  }
-  uncommitted = true;
-  finished += counts;
-  const std::int64_t commit = tracker.commit_offset();
-  if (offset >= commit) {
-    apart.emplace(offset, counts);
-  }
-  apart.erase(apart.begin(), apart.lower_bound(commit));
 }
 
 std::optional<bus::Commit> Consumer::commit_of(const bus::TopicPartition& name,
                                                const Partition& partition) const {
-  // While restoring, what is stored says more than we know: the runs that are not read again yet.
-  if (!partition.uncommitted || partition.tracker.restoring()) {
-    return std::nullopt;
-  }
-  const flow::CommitPlace place{cluster_id_, name.topic, partition.tracker.commit_offset()};
-  flow::CommitMetadata metadata;
-  metadata.runs = partition.tracker.finished_runs();
-  const std::size_t runs = metadata.runs.size();
-  flow::fit_runs(place, metadata.runs);
-  LedgerCounts counts = partition.finished;
-  if (metadata.runs.size() < runs) {
-    // What the metadata cannot name is consumed, and counted, again.
-    const std::int64_t named = metadata.runs.empty() ? place.offset : metadata.runs.back().end;
-    if (named < partition.tracker.restored_end()) {
-      return std::nullopt;  // the stored commit names them; it stands until they fit again
-    }
-    for (auto at = partition.apart.lower_bound(named); at != partition.apart.end(); ++at) {
-      counts -= at->second;
-    }
-  }
-  metadata.counts = counts.text();
-  return bus::Commit{name, place.offset, flow::encode_commit_metadata(place, metadata)};
+  std::optional<PartitionProgress::Commit> due = partition.progress.commit(cluster_id_, name.topic);
+  return due.has_value() ? std::optional(bus::Commit{name, due->offset, std::move(due->metadata)})
+                         : std::nullopt;
 }
 
 void Consumer::commit(bool final) {
@@ -408,7 +372,7 @@ void Consumer::commit(bool final) {
     return;
   }
   for (const bus::Commit& stored : commits) {
-    partitions_.at(stored.partition).uncommitted = false;
+    partitions_.at(stored.partition).progress.stored();
   }
 }
 
@@ -418,7 +382,7 @@ void Consumer::pace() {
   std::vector<bus::TopicPartition> pause, resume;
   for (auto& [name, partition] : partitions_) {
     // Room for a whole poll, or records would be fetched that cannot be tracked.
-    const bool full = partition.tracker.size() + kPollRecordsMax > config_.messages_max;
+    const bool full = partition.progress.tracker().size() + kPollRecordsMax > config_.messages_max;
     // Likewise its own share of the bytes, so that one stuck partition does not stop the others.
     const std::uint64_t most = config_.partition_bytes_max;
     const bool heavy = partition.ledger->held_bytes() >= (partition.paused ? most / 4 * 3 : most);
@@ -450,7 +414,7 @@ void Consumer::observe() {
   Progress now;
   const std::uint64_t clock = monotonic_now();
   for (const auto& [name, partition] : partitions_) {
-    if (const std::optional<UnixNanos> oldest = partition.tracker.oldest_unfinished()) {
+    if (const std::optional<UnixNanos> oldest = partition.progress.tracker().oldest_unfinished()) {
       const double age = static_cast<double>(clock - *oldest) / static_cast<double>(kNanosPerSecond);
       now.oldest_unfinished_seconds = std::max(now.oldest_unfinished_seconds.value_or(0), age);
     }
@@ -497,7 +461,7 @@ void Consumer::watch_retention(const std::map<bus::TopicPartition, std::int64_t>
   for (const auto& [name, partition] : partitions_) {
     const auto kept = retention_.find(name.topic);
     const auto behind = lag.find(name);
-    std::optional<UnixMillis> oldest = partition.tracker.oldest_timestamp_ms();
+    std::optional<UnixMillis> oldest = partition.progress.tracker().oldest_timestamp_ms();
     if (!oldest && behind != lag.end() && behind->second > 0 && partition.newest_timestamp_ms > 0) {
       oldest = partition.newest_timestamp_ms;  // what comes next is hardly older
     }
@@ -540,54 +504,45 @@ Consumer::Progress Consumer::progress() const {
 void Consumer::on_assigned(std::span<bus::Assignment> partitions) {
   for (const bus::Assignment& assignment : partitions) {
     const bus::TopicPartition& name = assignment.partition;
-    flow::CommitMetadata restored;
-    LedgerCounts base;
+    PartitionProgress::Restored restored;
     if (assignment.committed.has_value() && !assignment.metadata.empty()) {
-      auto metadata =
-          flow::parse_commit_metadata(assignment.metadata, {cluster_id_, name.topic, *assignment.committed});
-      const std::optional<LedgerCounts> counts =
-          metadata.has_value() ? LedgerCounts::parse(metadata->counts) : std::nullopt;
-      // Runs behind the end tell of a log that is not this one.
-      if (counts.has_value() && (metadata->runs.empty() || metadata->runs.back().end <= assignment.high)) {
-        restored = std::move(*metadata);
-        base = *counts;
+      if (auto told = PartitionProgress::read(
+              assignment.metadata, {cluster_id_, name.topic, *assignment.committed}, assignment.high)) {
+        restored = std::move(*told);
       } else {
         metadata_ignored_.add();
-        telemetry::log_warn(
-            "prepper",
-            "the metadata committed with offset {} of {}/{} belongs to another cluster or topic, "
-            "or is damaged: it is ignored, so records above that offset may be written again "
-            "(with the same ids) and the ledger of the partition begins at zero",
-            *assignment.committed, name.topic, name.partition);
+        telemetry::log_warn("prepper",
+                            "the metadata committed with offset {} of {}/{} belongs to another cluster or "
+                            "topic, or is damaged: "
+                            "it is ignored, so records above that offset may be written again (with the same "
+                            "ids) and the ledger "
+                            "of the partition begins at zero",
+                            *assignment.committed, name.topic, name.partition);
       }
     }
     const auto signal = signals_.find(name.topic);
-    auto ledger = std::make_shared<PartitionLedger>(base);
+    auto ledger = std::make_shared<PartitionLedger>(restored.counts);
     LedgerSeries series(registry_, ledger,
                         std::string(signal == signals_.end() ? "" : otlp::to_string(signal->second)),
                         config_.pipeline, name.topic, name.partition);
     partitions_.erase(name);
     partitions_.emplace(name, Partition{.generation = ++generations_,
-                                        .tracker = flow::AckTracker(config_.messages_max, assignment.start,
-                                                                    std::move(restored.runs)),
+                                        .progress = PartitionProgress(config_.messages_max, assignment.start,
+                                                                      std::move(restored)),
                                         .ledger = std::move(ledger),
-                                        .series = std::move(series),
-                                        .finished = base});
+                                        .series = std::move(series)});
   }
 }
 
 // They never came in, so that each is one record taken in and lost. How many records they held nobody knows.
-void Consumer::on_lost(const bus::TopicPartition& name, std::uint64_t records) {
+void Consumer::on_lost(const bus::TopicPartition& name, std::uint64_t records, std::int64_t next) {
   const auto at = partitions_.find(name);
-  if (at == partitions_.end() || records == 0) {
+  if (at == partitions_.end()) {
     return;
   }
-  Partition& partition = at->second;
-  for (const Fate fate : {Fate::kAccepted, Fate::kLost}) {
-    partition.ledger->add(Stage::kPrepper, fate, records);
-    partition.finished.slots[ledger_slot(Stage::kPrepper, fate)] += records;
-  }
-  partition.uncommitted = true;
+  at->second.progress.pass_gap(records, next);
+  at->second.ledger->add(Stage::kPrepper, Fate::kAccepted, records);
+  at->second.ledger->add(Stage::kPrepper, Fate::kLost, records);
 }
 
 void Consumer::on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) {

@@ -21,12 +21,12 @@
 #include <vector>
 
 #include "core/bus/bus.h"
-#include "core/flow/ack_tracker.h"
 #include "core/flow/byte_budget.h"
 #include "core/telemetry/health.h"
 #include "core/telemetry/metrics.h"
 #include "prepper/consume/lanes.h"
 #include "prepper/consume/partition_ledger.h"
+#include "prepper/consume/partition_progress.h"
 #include "prepper/process/batch.h"
 #include "prepper/process/encoder.h"
 
@@ -75,16 +75,11 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
  private:
   struct Partition {
     std::uint64_t generation;
-    flow::AckTracker tracker;
+    PartitionProgress progress;
     std::shared_ptr<PartitionLedger> ledger;
     LedgerSeries series;
-    LedgerCounts finished;                            // of all that is finished, since the group began
-    std::map<std::int64_t, LedgerCounts> apart = {};  // thereof messages above tracker.commit_offset()
-    bool uncommitted = false;                         // more is finished than the bus was told
-    bool paused = false;                              // as the bus was told
-    UnixMillis newest_timestamp_ms = 0;               // of the last record taken in
-
-    void finish(std::int64_t offset, const LedgerCounts& counts);
+    bool paused = false;                 // as the bus was told
+    UnixMillis newest_timestamp_ms = 0;  // of the last record taken in
   };
 
   void run();
@@ -102,7 +97,7 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   void work(std::size_t worker);
   void on_assigned(std::span<bus::Assignment> partitions) override;
   void on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) override;
-  void on_lost(const bus::TopicPartition& name, std::uint64_t records) override;
+  void on_lost(const bus::TopicPartition& name, std::uint64_t records, std::int64_t next) override;
 
   ConsumerConfig config_;
   bus::Bus& bus_;

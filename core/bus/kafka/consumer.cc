@@ -363,7 +363,7 @@ void KafkaConsumer::pass_gap(const Assignment& bounds, std::int64_t wanted, std:
                   {{"topic", partition.topic}})
         .add(static_cast<std::uint64_t>(lost));
   }
-  listener_.on_lost(partition, static_cast<std::uint64_t>(lost));
+  listener_.on_lost(partition, static_cast<std::uint64_t>(lost), bounds.low);
 }
 
 void KafkaConsumer::hold(const Assignment& bounds, std::int64_t wanted) {

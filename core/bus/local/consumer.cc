@@ -204,7 +204,7 @@ Result<void> LocalConsumer::fill(const TopicPartition& where, Fetch& fetch) {
                       damage.kind == spool::DamageKind::kTrimmed ? 0 : damage.bytes,
                       fmt::format("{} at byte {} of segment {}", to_string(damage.kind), damage.position,
                                   spool::segment_name(damage.segment)));
-    listener_.on_lost(where, damage.entries_lost);
+    listener_.on_lost(where, damage.entries_lost, 0);
   }
   decode(where, batch, fetch);
   return {};
@@ -223,7 +223,7 @@ void LocalConsumer::decode(const TopicPartition& where, const spool::ReadBatch& 
     const auto headers = record ? parse_headers(record->headers) : fail(record.error());
     if (!headers) {
       core_->count_lost(where.topic, where.partition, 1, entry.payload.size(), headers.error().message());
-      listener_.on_lost(where, 1);
+      listener_.on_lost(where, 1, static_cast<std::int64_t>(entry.offset) + 1);
       continue;
     }
     const std::vector<Header>* kept = nullptr;

@@ -266,7 +266,7 @@ class FakeBus : public bus::Bus {
           if (const std::int64_t lost = std::exchange(bus_.lost_, 0); lost > 0) {
             assignment.start += lost;
             lock.unlock();
-            listener_.on_lost(name, static_cast<std::uint64_t>(lost));
+            listener_.on_lost(name, static_cast<std::uint64_t>(lost), assignment.start);
             lock.lock();
           }
           bus_.positions_[name] = assignment.start;

@@ -77,6 +77,15 @@ TEST(AckTracker, PassesRunsThatTheLogDoesNotHaveAnyMore) {
   EXPECT_FALSE(tracker.restoring());
 }
 
+TEST(AckTracker, PassesAGapWhenNothingBeforeItIsUnfinished) {
+  AckTracker tracker(10, 5);
+  tracker.pass_gap(20);
+  EXPECT_EQ(tracker.commit_offset(), 20);
+  ASSERT_EQ(tracker.add(20, 1), Added::kNew);
+  tracker.pass_gap(30);
+  EXPECT_EQ(tracker.commit_offset(), 20);
+}
+
 TEST(AckTracker, GoesBackWithALogThatBeganAnew) {
   AckTracker tracker(10, 500);
   EXPECT_EQ(tracker.add(2, 1), Added::kNew);

@@ -28,7 +28,9 @@ struct Listener : RebalanceListener {
   void on_revoked(std::span<const TopicPartition> partitions, bool) override {
     revoked.insert(revoked.end(), partitions.begin(), partitions.end());
   }
-  void on_lost(const TopicPartition&, std::uint64_t records) override { lost.push_back(records); }
+  void on_lost(const TopicPartition&, std::uint64_t records, std::int64_t) override {
+    lost.push_back(records);
+  }
 };
 
 // The stored offsets of a group, without being its member. (librdkafka's mock answers no second member of a
