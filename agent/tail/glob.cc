@@ -144,6 +144,14 @@ std::string directory_of(const std::string& path) {
   return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
 }
 
+std::string name_of(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+std::string join_path(const std::string& directory, const std::string& name) {
+  return directory == "/" ? "/" + name : directory + "/" + name;
+}
+
 std::vector<std::string> regular_files_in(const std::string& directory) {
   std::vector<std::string> names;
   DIR* handle = ::opendir(directory.c_str());
@@ -164,7 +172,7 @@ std::vector<std::string> regular_files_in(const std::string& directory) {
 }
 
 bool excluded(const std::string& path, const std::vector<std::string>& patterns) {
-  const std::string name = path.substr(path.rfind('/') + 1);
+  const std::string name = name_of(path);
   return std::ranges::any_of(patterns, [&](const std::string& pattern) {
     const bool whole = pattern.find('/') != std::string::npos;
     return ::fnmatch(pattern.c_str(), (whole ? path : name).c_str(), 0) == 0;

@@ -21,8 +21,10 @@ std::string fixed_directory(std::string_view pattern);
 void expand(std::string_view pattern, const std::function<void(const std::string&)>& directory,
             const std::function<void(const std::string&)>& file);
 
-// "/var/log" of "/var/log/x.log".
+// "/var/log" and "x.log" of "/var/log/x.log", and back.
 std::string directory_of(const std::string& path);
+std::string name_of(const std::string& path);
+std::string join_path(const std::string& directory, const std::string& name);
 // Names of the regular files in a directory, in order; at most kNeighboursMax, none if it cannot be read.
 inline constexpr std::size_t kNeighboursMax = 4'096;
 std::vector<std::string> regular_files_in(const std::string& directory);

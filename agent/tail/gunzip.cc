@@ -2,12 +2,15 @@
 
 #include <zlib.h>
 
+#include <algorithm>
+
 #include "core/base/check.h"
 
 namespace naru::agent {
 namespace {
 
 constexpr std::size_t kInputBytes = 64u << 10;
+constexpr std::size_t kSkipBytes = 256u << 10;
 constexpr int kGzipOnly = 15 + 16;
 
 }  // namespace
@@ -64,6 +67,42 @@ Result<std::string> Gunzip::read(std::size_t size) {
   out.resize(have);
   offset_ += have;
   return out;
+}
+
+std::optional<Gunzip> open_gzip(const std::string& path) {
+  Result<File> file = File::open(path);
+  const Result<std::string> magic = file ? file->read(0, 2) : Result<std::string>(fail(file.error()));
+  return magic && looks_like_gzip(*magic) ? std::optional(Gunzip(std::move(*file))) : std::nullopt;
+}
+
+Result<std::string> skip_to(Gunzip& stream, std::uint64_t offset, std::string before) {
+  while (stream.offset() < offset && !stream.at_end()) {
+    const auto want = std::min<std::uint64_t>(kSkipBytes, offset - stream.offset());
+    NARU_TRY(const std::string bytes, stream.read(want));
+    before += bytes;
+    if (before.size() > kFingerprintBytesMax) {
+      before.erase(0, before.size() - kFingerprintBytesMax);
+    }
+  }
+  return before;
+}
+
+Result<std::string> unpacked_head(const std::string& path, const KnownFile& known) {
+  std::optional<Gunzip> stream = known.prefix.size > 0 ? open_gzip(path) : std::nullopt;
+  if (stream) {
+    NARU_TRY(const std::string head, stream->read(kFingerprintBytesMax));
+    if (begins_with(head, known.prefix)) {
+      const std::string before = known.offset >= head.size()
+                                     ? skip_to(*stream, known.offset, head).value_or(std::string())
+                                     : head.substr(0, known.offset);
+      if (stream->offset() >= known.offset && before.size() >= known.window.size &&
+          fingerprint(std::string_view(before).substr(before.size() - known.window.size)) == known.window &&
+          (known.window.size > 0 || known.offset == 0)) {
+        return head;
+      }
+    }
+  }
+  return fail(ErrorCode::kNotFound, path + " holds something else");
 }
 
 }  // namespace naru::agent

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -36,5 +37,14 @@ class Gunzip {
   std::uint64_t offset_ = 0;
   bool at_end_ = false;
 };
+
+// nullopt: not to be opened, or not gzip.
+std::optional<Gunzip> open_gzip(const std::string& path);
+// Reads on up to `offset`; returns the bytes, at most kFingerprintBytesMax, that end there, the last of
+// `before` among them. Fewer when the stream ends before.
+Result<std::string> skip_to(Gunzip& stream, std::uint64_t offset, std::string before);
+// The first bytes of what is packed in a file, if it holds everything that was read of the generation.
+// kNotFound: it does not, or not yet.
+Result<std::string> unpacked_head(const std::string& path, const KnownFile& known);
 
 }  // namespace naru::agent

@@ -103,23 +103,31 @@ class Tailer {
   void settle_suspects(SourceKey like, std::uint64_t offset);
   void unindex_head(const Followed& file);
   void index_head(Followed& file, std::string_view head);
-  bool find_rest_of(const FileCheckpoint& sleeping);
-  static bool is_name_of(const FileCheckpoint& checkpoint, const std::string& path);
-  static bool may_be_copy(const FileCheckpoint& checkpoint, const std::string& path);
-  bool take_up_file(const FileCheckpoint& sleeping);
-  void find_sleeping();
   void rewritten(Followed& file, std::uint64_t unread);
   void look();
   void drop(SourceKey key);
-  void forget_old();
   void complain(const std::string& path, const Error& error);
   Followed* find(const std::string& path);
   Followed* find(const Inode& inode);
   FileCheckpoint checkpoint_of(const Followed& file) const;
-  void put_to_sleep(FileCheckpoint checkpoint);
-  void wake(SourceKey key);
   std::string resource_of(std::size_t input, const std::string& path) const;
   std::size_t input_of(const std::string& path) const;
+
+  // --- generations that no followed file has (tailer_sleeping.cc)
+  void put_to_sleep(FileCheckpoint checkpoint);
+  void wake(SourceKey key);
+  void find_sleeping();
+  bool find_rest_of(const FileCheckpoint& sleeping);
+  static bool is_name_of(const FileCheckpoint& checkpoint, const std::string& path);
+  static bool may_be_copy(const FileCheckpoint& checkpoint, const std::string& path);
+  bool take_up_file(const FileCheckpoint& sleeping);
+  void note_gap(const std::string& path, std::size_t input, UnixNanos after);
+  void find_missed();
+  bool find_missed(const Gap& gap);
+  void note_names(const std::string& path, UnixNanos known_at);
+  bool is_sleeping(const File& file, const Inode& inode) const;
+  bool holds_known(const File& file, const std::string& path, std::uint64_t size, bool packed) const;
+  void forget_old();
 
   // --- what is left of files that lost their names (tailer_rest.cc)
   void open_spool();
@@ -133,11 +141,6 @@ class Tailer {
   bool take_up_gzip(const FileCheckpoint& sleeping, const std::string& path);
   std::shared_ptr<RestCopy> begin_copy(const FileCheckpoint& from, std::string_view head);
   void spool_refused(const Error& error);
-  void note_gap(const std::string& path, std::size_t input, UnixNanos after);
-  void find_missed();
-  bool find_missed(const Gap& gap);
-  void note_names(const std::string& path, UnixNanos known_at);
-  bool holds_known(const File& file, const std::string& path, bool packed) const;
 
   // --- reading (tailer.cc)
   void enqueue(Followed& file);
@@ -149,12 +152,14 @@ class Tailer {
   void drop_one(Sealed& sealed, std::uint64_t& records);
   // Notes of the shipper's results that could not be written yet are kept.
   void note_done();
+  std::uint64_t held_bytes() const;
+  void publish();
+
+  // --- what was in flight (tailer_resend.cc)
   void resend(bool for_the_last_time);
   std::uint64_t rebuild(const Batch& batch, BatchBuilder& into);
   bool rebuild(const Range& range, const File& file, const RecordSource& from, BatchBuilder& into);
   bool rebuild(const Range& range, BatchBuilder& into);
-  std::uint64_t held_bytes() const;
-  void publish();
 
   const AgentConfig& config_;
   const std::map<std::string, std::string> resource_;
@@ -173,6 +178,7 @@ class Tailer {
   std::multimap<Inode, SourceKey> sleeping_by_inode_;
   std::set<SourceKey> looked_for_;  // of these, the ones whose rest was looked for
   std::map<SourceKey, Missing> missing_;
+  std::set<SourceKey> needs_room_;  // found compressed, but the spool refused it
   std::vector<Gap> gaps_;
   std::set<SourceKey> copying_;  // files without a name that may have to be copied
   std::map<SourceKey, Unpacking> unpacking_;

@@ -1,12 +1,11 @@
 // The part of Tailer that keeps what is left of files that lost their names: copies in the spool, compressed
-// copies, and generations that came and went between two looks.
+// copies.
 #include <algorithm>
 
 #include "agent/tail/glob.h"
 #include "agent/tail/rotation.h"
 #include "agent/tail/tailer.h"
 #include "core/base/clock.h"
-#include "core/base/random.h"
 #include "core/telemetry/log.h"
 
 namespace naru::agent {
@@ -14,34 +13,10 @@ namespace {
 
 constexpr std::size_t kCopyBytesPerStep = 8u << 20;  // then reading and sending get their turn
 constexpr std::uint64_t kComplainEvery = 30 * kNanosPerSecond;
-constexpr std::uint64_t kGapMax = 600 * kNanosPerSecond;    // how long files of a gap may take to settle
-constexpr UnixNanos kTimestampSlack = 20 * kNanosPerMilli;  // file times lag behind the clock by a tick
 constexpr std::uint64_t kNoDevice = ~std::uint64_t{0};
-
-std::string name_of(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
-std::string join(const std::string& directory, const std::string& name) {
-  return directory == "/" ? "/" + name : directory + "/" + name;
-}
 
 std::size_t window_size_at(std::uint64_t offset) {
   return std::min<std::uint64_t>(kFingerprintBytesMax, offset);
-}
-
-// Reads on up to `offset`; returns the bytes, at most kFingerprintBytesMax, that end there. Fewer when the
-// stream ends before.
-Result<std::string> skip_to(Gunzip& stream, std::uint64_t offset, std::string tail) {
-  while (stream.offset() < offset && !stream.at_end()) {
-    const auto want = std::min<std::uint64_t>(RestSpool::kPieceBytes, offset - stream.offset());
-    NARU_TRY(const std::string bytes, stream.read(want));
-    tail += bytes;
-    if (tail.size() > kFingerprintBytesMax) {
-      tail.erase(0, tail.size() - kFingerprintBytesMax);
-    }
-  }
-  return tail;
 }
 
 // More than was read while more follows, so that a copy that was cut off here is not taken for the whole.
@@ -49,43 +24,7 @@ std::uint64_t size_so_far(const Gunzip& stream) {
   return stream.offset() + (stream.at_end() ? 0 : 1);
 }
 
-std::optional<Gunzip> open_gzip(const std::string& path) {
-  Result<File> file = File::open(path);
-  const Result<std::string> magic = file ? file->read(0, 2) : Result<std::string>(fail(file.error()));
-  return magic && looks_like_gzip(*magic) ? std::optional(Gunzip(std::move(*file))) : std::nullopt;
-}
-
-// The first bytes of what is packed in a file, if it holds everything that was read of the generation.
-// kNotFound: it does not, or not yet.
-Result<std::string> unpacked_head(const std::string& path, const KnownFile& known) {
-  std::optional<Gunzip> stream = known.prefix.size > 0 ? open_gzip(path) : std::nullopt;
-  if (stream) {
-    NARU_TRY(const std::string head, stream->read(kFingerprintBytesMax));
-    if (begins_with(head, known.prefix)) {
-      const std::string before = known.offset >= head.size()
-                                     ? skip_to(*stream, known.offset, head).value_or(std::string())
-                                     : head.substr(0, known.offset);
-      if (stream->offset() >= known.offset && before.size() >= known.window.size &&
-          fingerprint(std::string_view(before).substr(before.size() - known.window.size)) == known.window &&
-          (known.window.size > 0 || known.offset == 0)) {
-        return head;
-      }
-    }
-  }
-  return fail(ErrorCode::kNotFound, path + " holds something else");
-}
-
 }  // namespace
-
-// Whether rotation may have given that name to the file.
-bool Tailer::is_name_of(const FileCheckpoint& checkpoint, const std::string& path) {
-  return checkpoint.path == path || is_rotated_name(name_of(checkpoint.path), name_of(path));
-}
-
-// A few bytes are no proof: many files begin with the same line.
-bool Tailer::may_be_copy(const FileCheckpoint& checkpoint, const std::string& path) {
-  return checkpoint.known.offset >= kFingerprintBytesMax || is_name_of(checkpoint, path);
-}
 
 void Tailer::spool_refused(const Error& error) {
   metrics_.spool_refused.add();
@@ -352,7 +291,7 @@ bool Tailer::take_up_copy(const FileCheckpoint& sleeping) {
 bool Tailer::take_up_gzip(const FileCheckpoint& sleeping) {
   const std::string directory = directory_of(sleeping.path);
   for (const std::string& name : regular_files_in(directory)) {
-    if (is_rotated_name(name_of(sleeping.path), name) && take_up_gzip(sleeping, join(directory, name))) {
+    if (is_rotated_name(name_of(sleeping.path), name) && take_up_gzip(sleeping, join_path(directory, name))) {
       return true;
     }
   }
@@ -376,7 +315,11 @@ bool Tailer::take_up_gzip(const FileCheckpoint& sleeping, const std::string& pat
   if (copy == nullptr) {
     copy = begin_copy(*from, *head);
   }
-  while (copy != nullptr && copy->end() < sleeping.known.offset) {
+  if (copy == nullptr) {
+    needs_room_.insert(sleeping.key);
+    return false;
+  }
+  while (copy->end() < sleeping.known.offset) {
     const Result<std::string> bytes =
         stream->read(std::min<std::uint64_t>(RestSpool::kPieceBytes, sleeping.known.offset - copy->end()));
     if (!bytes || bytes->empty()) {
@@ -384,11 +327,9 @@ bool Tailer::take_up_gzip(const FileCheckpoint& sleeping, const std::string& pat
     }
     if (const auto written = rests_.append(*copy, *bytes, size_so_far(*stream), wall_now()); !written) {
       spool_refused(written.error());
+      needs_room_.insert(sleeping.key);
       return false;
     }
-  }
-  if (copy == nullptr) {
-    return false;
   }
   File file = File::of(copy, {kNoDevice, sleeping.key});
   const File::Facts facts = file.facts().value();
@@ -396,141 +337,6 @@ bool Tailer::take_up_gzip(const FileCheckpoint& sleeping, const std::string& pat
   unpacking_.insert_or_assign(key, Unpacking{std::move(*stream), *head, {}});
   take_up(sleeping, sleeping.path, input_of(sleeping.path), false, std::move(file), facts);
   return true;
-}
-
-// Whether a file, packed or not, holds all that was read of a generation that is known.
-bool Tailer::holds_known(const File& file, const std::string& path, bool packed) const {
-  const auto holds = [&](const KnownFile& known) {
-    if (packed) {
-      return unpacked_head(path, known).has_value();
-    }
-    const Result<Look> seen = look_at(file, known);
-    return seen && compare(known, seen->seen()) == Match::kCopy;
-  };
-  return std::ranges::any_of(sleeping_, [&](const auto& entry) { return holds(entry.second.known); }) ||
-         std::ranges::any_of(followed_, [&](const auto& entry) {
-           return entry.second->file.is_copy() && holds(entry.second->known);
-         });
-}
-
-void Tailer::note_gap(const std::string& path, std::size_t input, UnixNanos after) {
-  const auto same = std::ranges::find(gaps_, path, &Gap::path);
-  if (same == gaps_.end()) {
-    gaps_.push_back({path, input, after, monotonic_now()});
-  } else {
-    same->after = std::min(same->after, after);
-    same->since = monotonic_now();
-  }
-}
-
-// Files that had the name of a gap behind its file and lost it before they were seen.
-void Tailer::find_missed() {
-  const std::uint64_t now = monotonic_now();
-  const auto grace = static_cast<std::uint64_t>(config_.tail.copy_grace.count()) * kNanosPerMilli;
-  for (const Gap& gap : std::exchange(gaps_, {})) {
-    const UnixNanos looked_at = wall_now();
-    const bool settled = find_missed(gap);
-    const std::uint64_t age = now - gap.since;
-    if (age < 2 * grace || (!settled && age < kGapMax)) {
-      gaps_.push_back(gap);
-    } else if (settled) {
-      note_names(gap.path, looked_at - grace);
-    }
-  }
-}
-
-// Of all files that had this name and lost it.
-void Tailer::note_names(const std::string& path, UnixNanos known_at) {
-  const auto note = [&](SourceKey key, UnixNanos& of_file) {
-    if (of_file < known_at) {
-      of_file = known_at;
-      pending_.push_back(encode_names(key, known_at));
-    }
-  };
-  for (auto& [key, file] : sleeping_) {
-    if (file.path == path) {
-      note(key, file.names_known_at);
-    }
-  }
-  for (const auto& [key, file] : followed_) {
-    if (!file->named && file->first_path == path) {
-      note(key, file->names_known_at);
-    }
-  }
-}
-
-// False: a file may be one of them and is still being written.
-bool Tailer::find_missed(const Gap& gap) {
-  const std::string directory = directory_of(gap.path);
-  const std::string base = name_of(gap.path);
-  const UnixNanos now = wall_now();
-  const auto grace = static_cast<std::uint64_t>(config_.tail.copy_grace.count()) * kNanosPerMilli;
-  bool settled = true;
-  for (const std::string& name : regular_files_in(directory)) {
-    const std::string path = join(directory, name);
-    if (!is_numbered_rotation(base, name) || find(path) != nullptr) {
-      continue;
-    }
-    if (const std::size_t input = input_of(path);
-        input < config_.files.size() && !excluded(path, config_.files[input].exclude)) {
-      continue;  // a pattern finds it
-    }
-    Result<File> opened = File::open(path);
-    const Result<File::Facts> facts = opened ? opened->facts() : Result<File::Facts>(fail(opened.error()));
-    if (!facts || facts->size == 0 || facts->modified + kTimestampSlack <= gap.after ||
-        find(facts->inode) != nullptr || sleeping_by_inode_.contains(facts->inode)) {
-      continue;
-    }
-    if (facts->modified + grace > now) {
-      settled = false;
-      continue;
-    }
-    Result<std::string> head = opened->read(0, kFingerprintBytesMax);
-    const bool packed = head && looks_like_gzip(*head);
-    if (packed) {
-      Result<File> again = File::open(path);
-      head = again ? Gunzip(std::move(*again)).read(kFingerprintBytesMax)
-                   : Result<std::string>(fail(again.error()));
-    }
-    const auto live = [&](SourceKey key) {
-      const Followed& other = *followed_.at(key);
-      return packed ? begins_with(*head, other.known.prefix)
-                    : other.file.is_open() && holds_beginning_of(*opened, facts->size, *head, other);
-    };
-    // One that was truncated behind its back goes on in its copy.
-    if (head && settle_rewritten(files_that_begin_like(path, *head))) {
-      settled = false;
-      continue;
-    }
-    if (!head || head->empty() || holds_known(*opened, path, packed) ||
-        std::ranges::any_of(files_that_begin_like(path, *head), live)) {
-      continue;
-    }
-    if (!packed && !follow_new(gap.path, gap.input, std::move(*opened), *facts, *head, 0, false)) {
-      settled = false;
-      continue;
-    }
-    metrics_.missed_generations.add();
-    telemetry::log_info(
-        "agent", "{} came and was rotated away while nobody looked; it is read from its beginning", path);
-    if (!packed) {
-      continue;
-    }
-    FileCheckpoint fresh;
-    fresh.key = log_.draw_key();
-    fresh.source = random_16();
-    fresh.known.prefix = fingerprint(*head);
-    fresh.last_seen = fresh.names_known_at = now;
-    fresh.path = gap.path;
-    metrics_.generations.add();
-    pending_.push_back(encode(fresh));
-    put_to_sleep(fresh);
-    if (!commit() || !take_up_gzip(fresh, path)) {
-      looked_for_.erase(fresh.key);
-      missing_[fresh.key] = {1, monotonic_now()};  // looked for again
-    }
-  }
-  return settled;
 }
 
 }  // namespace naru::agent

@@ -57,26 +57,6 @@ FileCheckpoint Tailer::checkpoint_of(const Followed& file) const {
   return checkpoint;
 }
 
-void Tailer::put_to_sleep(FileCheckpoint checkpoint) {
-  sleeping_by_inode_.emplace(checkpoint.known.inode, checkpoint.key);
-  sleeping_[checkpoint.key] = std::move(checkpoint);
-}
-
-void Tailer::wake(SourceKey key) {
-  const auto at = sleeping_.find(key);
-  if (at == sleeping_.end()) {
-    return;
-  }
-  const auto [begin, end] = sleeping_by_inode_.equal_range(at->second.known.inode);
-  for (auto entry = begin; entry != end; ++entry) {
-    if (entry->second == key) {
-      sleeping_by_inode_.erase(entry);
-      break;
-    }
-  }
-  sleeping_.erase(at);
-}
-
 void Tailer::scan() {
   const std::uint64_t now = monotonic_now();
   scan_due_ = false;
@@ -160,50 +140,6 @@ void Tailer::scan() {
     });
   }
   commit();
-}
-
-// A generation that no pattern names any more may still be there under another name, or as a copy. One that
-// is known to have more is looked for again for a while: its copy may still be being made.
-void Tailer::find_sleeping() {
-  const std::uint64_t now = monotonic_now();
-  std::set<SourceKey> in_flight;
-  for (const Batch& batch : unbuilt_) {
-    for (const Range& range : batch.files) {
-      in_flight.insert(range.key);
-    }
-  }
-  std::vector<FileCheckpoint> candidates;
-  for (const auto& [key, checkpoint] : sleeping_) {
-    if (!looked_for_.contains(key)) {
-      candidates.push_back(checkpoint);
-    }
-  }
-  for (const FileCheckpoint& checkpoint : candidates) {
-    const SourceKey key = checkpoint.key;
-    const bool found = sleeping_.contains(key) && find_rest_of(checkpoint);
-    const auto [missing, fresh] = missing_.try_emplace(key, Missing{0, now});
-    if (fresh) {
-      note_gap(checkpoint.path, input_of(checkpoint.path), checkpoint.names_known_at);
-    }
-    const bool patient =
-        missing->second.unread > 0 || in_flight.contains(key) || rests_.find(checkpoint.source);
-    const bool grace_is_over = now - missing->second.since >= nanos(config_.tail.copy_grace);
-    if (!found && patient && (!grace_is_over || !rests_.is_open())) {
-      continue;
-    }
-    if (!found && missing->second.unread > 0) {
-      metrics_.lost_by_truncation_bytes.add(missing->second.unread);
-      telemetry::log_error(
-          "agent",
-          "{} was truncated or deleted before its last {} bytes were read, and no copy of it "
-          "was found",
-          checkpoint.path, missing->second.unread);
-    }
-    missing_.erase(missing);
-    if (!found) {
-      looked_for_.insert(key);
-    }
-  }
 }
 
 void Tailer::meet(const std::string& path, std::size_t input) {
@@ -505,39 +441,6 @@ std::uint64_t Tailer::first_offset(const File& file, std::uint64_t size) const {
   return start == std::string::npos ? size : from + start;
 }
 
-// Looks for the rest of a generation that lost its name: the file itself or a copy of it beside it, its copy
-// in the spool, a compressed copy.
-bool Tailer::find_rest_of(const FileCheckpoint& sleeping) {
-  if (take_up_file(sleeping)) {
-    return true;
-  }
-  const std::shared_ptr<RestCopy> copy = rests_.find(sleeping.source);
-  const bool whole = copy != nullptr && copy->end() == copy->file_size();
-  return (whole && take_up_copy(sleeping)) || take_up_gzip(sleeping) || take_up_copy(sleeping);
-}
-
-bool Tailer::take_up_file(const FileCheckpoint& sleeping) {
-  const std::string directory = directory_of(sleeping.path);
-  for (const std::string& name : regular_files_in(directory)) {
-    const std::string path = directory == "/" ? "/" + name : directory + "/" + name;
-    Result<File> opened = File::open(path);
-    const Result<File::Facts> facts = opened ? opened->facts() : Result<File::Facts>(fail(opened.error()));
-    if (!facts || find(facts->inode) != nullptr) {
-      continue;
-    }
-    const Result<Look> seen = look_at(*opened, sleeping.known);
-    const Match match = seen ? compare(sleeping.known, seen->seen()) : Match::kUnrelated;
-    if ((match == Match::kSame && (sleeping.known.prefix.size > 0 || is_name_of(sleeping, path))) ||
-        (match == Match::kCopy && may_be_copy(sleeping, path))) {
-      suspects_.erase(path);
-      take_up(sleeping, path, input_of(sleeping.path), false, std::move(*opened), *facts);
-      scan_due_ = true;  // a pattern may name it
-      return true;
-    }
-  }
-  return false;
-}
-
 std::size_t Tailer::input_of(const std::string& path) const {
   for (std::size_t input = 0; input < config_.files.size(); ++input) {
     for (const std::string& pattern : config_.files[input].include) {
@@ -656,62 +559,6 @@ void Tailer::look() {
   release_copies();
   if (!suspects_.empty() || !missing_.empty() || !gaps_.empty() || !unbuilt_.empty() || !elsewhere.empty()) {
     scan_due_ = true;
-  }
-}
-
-void Tailer::forget_old() {
-  const UnixNanos now = wall_now();
-  const auto limit = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(config_.tail.forget_after).count());
-  std::set<SourceKey> needed;
-  const auto need = [&needed](const std::vector<Range>& ranges) {
-    for (const Range& range : ranges) {
-      needed.insert(range.key);
-    }
-  };
-  for (const Lane& lane : lanes_) {
-    need(lane.open.ranges());
-  }
-  for (const Sealed& sealed : sealed_) {
-    need(sealed.batch.files);
-  }
-  log_.read([&](const State& state) {
-    for (const auto& [number, batch] : state.in_flight) {
-      need(batch.files);
-    }
-  });
-  // What is there has its name still.
-  for (const auto& [key, file] : followed_) {
-    if (file->named && file->names_known_at + limit / 2 < now) {
-      file->names_known_at = now;
-      pending_.push_back(encode_names(key, now));
-    }
-  }
-  // Of the files that had one name the older are forgotten first: find_missed() takes one that is newer than
-  // a known one, and unknown itself, for a file that nobody has read.
-  std::set<std::string> kept;
-  std::vector<SourceKey> old;
-  const auto may_go = [&](const FileCheckpoint& file) {
-    return !needed.contains(file.key) && file.last_seen + limit < now &&
-           rests_.find(file.source) == nullptr && !missing_.contains(file.key) && !kept.contains(file.path);
-  };
-  auto followed = followed_.begin();
-  for (const auto& [key, file] : sleeping_) {
-    for (; followed != followed_.end() && followed->first < key; ++followed) {
-      if (!followed->second->named) {
-        kept.insert(followed->second->first_path);
-      }
-    }
-    if (may_go(file)) {
-      old.push_back(key);
-    } else {
-      kept.insert(file.path);
-    }
-  }
-  for (const SourceKey key : old) {
-    wake(key);
-    looked_for_.erase(key);
-    pending_.push_back(encode_forget(key));
   }
 }
 

@@ -62,6 +62,67 @@ TEST_F(AgentKill, ACompressedRestOverTheLimitGoesOnAsItIsAcknowledged) {
   t_.collector_.expect_each_once(t_.lines_);
 }
 
+// What was unpacked so far is not taken for the whole, and no line is cut where it ends.
+TEST_F(AgentKill, AKilledAgentUnpacksTheRestOfACompressedCopy) {
+  t_.config_.spool.bytes_max = 1u << 20;
+  t_.write(10);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.kill();
+  t_.write(200'000);
+  fs::rename(t_.log(), t_.log() + ".1");
+  gzip_file(t_.log() + ".1");
+  t_.write(5);
+  t_.refuse();
+  t_.start();
+  ASSERT_TRUE(t_.wait_until_copied());
+  t_.kill();
+  t_.accept();
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
+// The search for them is not over when the agent is killed, though the known file was read on meanwhile.
+TEST_F(AgentKill, GenerationsBetweenTwoLooksAreLookedForAgainAfterAKill) {
+  t_.write(30);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.kill();
+  t_.write(10);
+  fs::rename(t_.log(), t_.log() + ".2");
+  t_.write(20);
+  fs::rename(t_.log(), t_.log() + ".1");
+  t_.write(20);
+  const auto grace = std::exchange(t_.config_.tail.copy_grace, std::chrono::minutes(1));
+  t_.start();
+  ASSERT_TRUE(t_.collector_.wait_for(60));
+  t_.kill();
+  EXPECT_EQ(t_.collector_.accepted().size(), 60U);
+  t_.config_.tail.copy_grace = grace;
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
+// Most file systems give the inode of a file that is gone to the next one.
+TEST_F(AgentKill, AMissedGenerationUnderTheInodeOfAKnownOneIsRead) {
+  t_.write(30);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.kill();
+  fs::remove(t_.log());
+  t_.write(20);
+  fs::rename(t_.log(), t_.log() + ".1");
+  t_.write(20);
+  t_.start();
+  ASSERT_TRUE(t_.wait_for_all());
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
 // Files that came and were rotated away while the agent was dead.
 TEST_F(AgentKill, GenerationsBetweenTwoLooksAreFoundBesideTheKnownOne) {
   for (const bool packed : {false, true}) {
