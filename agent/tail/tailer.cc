@@ -249,7 +249,7 @@ bool Tailer::read_records(Followed& file, Rest rest, std::uint64_t unread) {
   if (file.known.prefix.size < head.size()) {
     if (file.known.prefix.size == 0 && file.named) {
       // While it was empty nothing told whether it was filled, copied and truncated meanwhile.
-      note_gap(file.first_path, file.input, file.names_known_at);
+      note_gap(file.first_path, file.input);
     }
     file.known.prefix = fingerprint(head);
     index_head(file, head);

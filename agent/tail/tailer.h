@@ -80,7 +80,6 @@ class Tailer {
   struct Gap {         // a file lost its name: others may have had that name between two looks
     std::string path;  // the name
     std::size_t input = 0;
-    UnixNanos after = 0;      // what was gone by then is known
     std::uint64_t since = 0;  // monotonic
   };
 
@@ -121,9 +120,9 @@ class Tailer {
   static bool is_name_of(const FileCheckpoint& checkpoint, const std::string& path);
   static bool may_be_copy(const FileCheckpoint& checkpoint, const std::string& path);
   bool take_up_file(const FileCheckpoint& sleeping);
-  void note_gap(const std::string& path, std::size_t input, UnixNanos after);
+  void note_gap(const std::string& path, std::size_t input);
   void find_missed();
-  bool find_missed(const Gap& gap);
+  bool find_missed(const Gap& gap, UnixNanos after);
   void note_names(const std::string& path, UnixNanos known_at);
   bool is_sleeping(const File& file, const Inode& inode) const;
   bool holds_known(const File& file, const std::string& path, std::uint64_t size, bool packed) const;

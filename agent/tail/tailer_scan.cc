@@ -120,7 +120,7 @@ void Tailer::scan() {
       file->changed_at = now;
       enqueue(*file);
       copying_.insert(key);
-      note_gap(file->first_path, file->input, file->names_known_at);
+      note_gap(file->first_path, file->input);
     }
   }
   std::erase_if(suspects_, [&](const auto& suspect) { return !paths.contains(suspect.first); });
@@ -408,6 +408,8 @@ bool Tailer::follow_new(const std::string& path, std::size_t input, File file, c
   followed->named = named;
   if (!named) {
     copying_.insert(followed->key);
+  } else if (!first_start_) {
+    note_gap(path, input);
   }
   index_head(*followed, head);
   add(std::move(followed));
@@ -462,7 +464,7 @@ void Tailer::rewritten(Followed& file, std::uint64_t unread) {
   const std::uint64_t now = monotonic_now();
   drop(file.key);
   looked_for_.erase(old.key);
-  note_gap(old.path, input, old.names_known_at);
+  note_gap(old.path, input);
   const bool found = find_rest_of(old);
   settle_suspects(old.key, old.known.offset);
   if (!found && unread > 0) {

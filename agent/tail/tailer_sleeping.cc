@@ -73,10 +73,13 @@ void Tailer::find_sleeping() {
   }
   for (const FileCheckpoint& checkpoint : candidates) {
     const SourceKey key = checkpoint.key;
-    const bool found = sleeping_.contains(key) && find_rest_of(checkpoint);
+    if (!sleeping_.contains(key)) {
+      continue;
+    }
+    const bool found = find_rest_of(checkpoint);
     const auto [missing, fresh] = missing_.try_emplace(key, Missing{0, now});
     if (fresh) {
-      note_gap(checkpoint.path, input_of(checkpoint.path), checkpoint.names_known_at);
+      note_gap(checkpoint.path, input_of(checkpoint.path));
     }
     if (needs_room_.contains(key)) {
       continue;
@@ -179,23 +182,37 @@ bool Tailer::holds_known(const File& file, const std::string& path, std::uint64_
          });
 }
 
-void Tailer::note_gap(const std::string& path, std::size_t input, UnixNanos after) {
+void Tailer::note_gap(const std::string& path, std::size_t input) {
   const auto same = std::ranges::find(gaps_, path, &Gap::path);
   if (same == gaps_.end()) {
-    gaps_.push_back({path, input, after, monotonic_now()});
+    gaps_.push_back({path, input, monotonic_now()});
   } else {
-    same->after = std::min(same->after, after);
     same->since = monotonic_now();
   }
 }
 
-// Files that had the name of a gap behind its file and lost it before they were seen.
+// Files that had the name of a gap and lost it before they were seen.
 void Tailer::find_missed() {
+  if (gaps_.empty()) {
+    return;
+  }
+  std::unordered_map<std::string, UnixNanos> known_at;
+  const auto note = [&](const std::string& path, UnixNanos at) {
+    const auto [entry, fresh] = known_at.try_emplace(path, at);
+    entry->second = std::min(entry->second, at);
+  };
+  for (const auto& [key, file] : sleeping_) {
+    note(file.path, file.names_known_at);
+  }
+  for (const auto& [key, file] : followed_) {
+    note(file->first_path, file->names_known_at);
+  }
   const std::uint64_t now = monotonic_now();
-  const auto grace = static_cast<std::uint64_t>(config_.tail.copy_grace.count()) * kNanosPerMilli;
+  const auto grace = nanos(config_.tail.copy_grace);
   for (const Gap& gap : std::exchange(gaps_, {})) {
     const UnixNanos looked_at = wall_now();
-    const bool settled = find_missed(gap);
+    const auto after = known_at.find(gap.path);
+    const bool settled = after == known_at.end() || find_missed(gap, after->second);
     const std::uint64_t age = now - gap.since;
     if (age < 2 * grace || (!settled && age < kGapMax)) {
       gaps_.push_back(gap);
@@ -226,11 +243,11 @@ void Tailer::note_names(const std::string& path, UnixNanos known_at) {
 }
 
 // False: a file may be one of them and is still being written, or may have been overlooked.
-bool Tailer::find_missed(const Gap& gap) {
+bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
   const std::string directory = directory_of(gap.path);
   const std::string base = name_of(gap.path);
   const UnixNanos now = wall_now();
-  const auto grace = static_cast<std::uint64_t>(config_.tail.copy_grace.count()) * kNanosPerMilli;
+  const auto grace = nanos(config_.tail.copy_grace);
   // Names that come and go while the directory is read may be seen under none.
   const UnixNanos changed = directory_changed_at(directory);
   bool settled = changed + grace <= now;
@@ -245,7 +262,7 @@ bool Tailer::find_missed(const Gap& gap) {
     }
     Result<File> opened = File::open(path);
     const Result<File::Facts> facts = opened ? opened->facts() : Result<File::Facts>(fail(opened.error()));
-    if (!facts || facts->size == 0 || facts->modified + kTimestampSlack <= gap.after ||
+    if (!facts || facts->size == 0 || facts->modified + kTimestampSlack <= after ||
         find(facts->inode) != nullptr || is_sleeping(*opened, facts->inode)) {
       continue;
     }
