@@ -253,6 +253,10 @@ Result<void> SegmentLog::recover_tail(UnixNanos now) {
     if (progress.good_end > 0) {
       good_end = position + progress.good_end;
     }
+    // Written anew, not only synced: if the process before this one ended after a failed sync, the kernel
+    // calls these pages clean, and a sync would succeed without writing them.
+    const std::string_view kept = std::string_view(buffer).substr(0, std::min(progress.consumed, got));
+    NARU_TRY_VOID(active_file_->write_at(position, std::span(&kept, 1)));
     last.note(offset, position);
     position += progress.consumed;
     if (is_end && progress.needed == 0) {

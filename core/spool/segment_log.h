@@ -88,7 +88,7 @@ class SegmentLog {
   // Makes everything appended durable and visible. After an error everything since the last success is
   // taken back and has to be appended again.
   Result<void> sync();
-  // Closes the active segment (synced) and begins a new one, unless it is empty.
+  // Closes the active segment (synced) and begins a new one, unless it is empty. Errors as sync().
   Result<void> roll(UnixNanos now);
   // Makes `offset` the next one when it is higher: offsets that somebody has seen are never given again.
   Result<void> advance_to(std::uint64_t offset, UnixNanos now);

@@ -650,6 +650,22 @@ TEST(SegmentLog, MakesDurableWhatItFindsOnStart) {
   EXPECT_EQ(read_all(*open_or_die(files)).entries.size(), 1u);
 }
 
+// The kernel calls the pages of a failed sync clean: the next process reads them, and its sync writes nothing.
+TEST(SegmentLog, WritesAnewWhatAFailedSyncOfTheProcessBeforeLeft) {
+  MemoryFileSystem files;
+  auto log = open_or_die(files);
+  ASSERT_TRUE(append(*log, "written, sync failed"));
+  files.fail_syncs(true);
+  ASSERT_FALSE(log->sync());
+  log.reset();
+  files.fail_syncs(false);
+  log = open_or_die(files);
+  const auto shown = read_all(*log).entries;
+  log.reset();
+  files.power_cut();
+  EXPECT_EQ(read_all(*open_or_die(files)).entries, shown);
+}
+
 TEST(SegmentLog, LeavesNoGapWhenThePowerFailsWhileItDeletes) {
   const SegmentLogConfig config{.directory = "log", .segment_bytes = 300};
   for (std::uint64_t call = 1; call < 12; ++call) {
