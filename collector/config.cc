@@ -79,6 +79,15 @@ void describe(config::Schema<SpillConfig>& schema) {
       .min(64 << 10)
       .max(64 << 20);
   schema
+      .field("fsync_interval", &SpillConfig::fsync_interval,
+             "Least time from one fsync of the spill to the next under load; an idle spill syncs at once.")
+      .min(std::chrono::milliseconds(0))
+      .max(std::chrono::milliseconds(1000));
+  schema
+      .bytes("fsync_bytes", &SpillConfig::fsync_bytes, "So many waiting bytes are synced without that pause.")
+      .min(1)
+      .max(64 << 20);
+  schema
       .field("keys_max", &SpillConfig::keys_max,
              "Resources with records in the spill that are told apart; over it new records of every resource "
              "queue behind the spill.")

@@ -55,6 +55,10 @@ struct SpillConfig {
   // Bytes that are under way from the spill to the bus at a time; the rest of the producer is for new
   // records.
   std::size_t drain_bytes = 4u << 20;
+  // Least time between two fsyncs under load; an idle spill syncs at once. A group of `fsync_bytes` does not
+  // wait for it.
+  std::chrono::milliseconds fsync_interval{5};
+  std::size_t fsync_bytes = 4u << 20;
   // Routing keys with entries in the spill that are told apart; over it new records of every key queue behind
   // it.
   std::size_t keys_max = 65'536;

@@ -193,6 +193,12 @@ bool Buffer::bus_open() {
   return breaker_.allow(monotonic_now());
 }
 
+// With the cause: a full disk of the embedded bus is mended by the person who reads it at the sender's end.
+Error Buffer::bus_away() {
+  const std::scoped_lock lock(bus_mutex_);
+  return Error(ErrorCode::kUnavailable, "the bus takes no records now, send again: " + bus_reason_);
+}
+
 void Buffer::report_bus(const Result<void>& outcome) {
   bool changed = false;
   {
@@ -270,7 +276,7 @@ void Buffer::submit(Submission submission, Completion done) {
     return;
   }
   if (!bus_open()) {
-    spill_or_refuse(request, Error(ErrorCode::kUnavailable, "the bus is away; send again"));
+    spill_or_refuse(request, bus_away());
     return;
   }
   forget_one_for_test(request->signal, values->values);

@@ -70,6 +70,7 @@ class Buffer {
   struct Values;
 
   bool bus_open();
+  Error bus_away();
   void report_bus(const Result<void>& outcome);
   void log_bus_away();
   Result<Values> to_values(otlp::Signal signal, Role role, UnixMillis received_ms, std::string request,

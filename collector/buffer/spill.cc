@@ -138,6 +138,8 @@ Result<std::unique_ptr<Spill>> Spill::open(spool::FileSystem& files, const Spill
                                            Ledger& ledger, telemetry::Registry& registry) {
   std::unique_ptr<Spill> spill(new Spill(files, config, ledger, registry));
   spool::GroupCommitConfig log;
+  log.interval = config.fsync_interval;
+  log.group_bytes = config.fsync_bytes;
   log.log.directory = config.directory;
   log.log.bytes_max = config.bytes_max;
   log.log.entry_bytes_max = spool::kPayloadBytesMax;

@@ -33,8 +33,12 @@ ErrorCode code_of(int error) {
 
 std::unexpected<Error> fail_errno(std::string_view action, const std::string& path) {
   const int error = errno;
-  return fail(code_of(error),
-              fmt::format("cannot {} '{}': {}", action, path, std::generic_category().message(error)));
+  const ErrorCode code = code_of(error);
+  if (code == ErrorCode::kNoSpace) {
+    return fail(code, fmt::format("cannot {} '{}': the {}: free space there, then it goes on by itself",
+                                  action, path, error == EDQUOT ? "disk quota is used up" : "disk is full"));
+  }
+  return fail(code, fmt::format("cannot {} '{}': {}", action, path, std::generic_category().message(error)));
 }
 
 // A descriptor and its owner.

@@ -26,6 +26,7 @@ struct LocalBusConfig {
   std::string directory;
   // Least time between two fsyncs of a partition under load; an idle partition syncs at once.
   std::chrono::microseconds fsync_interval{2000};
+  std::size_t fsync_bytes = 4u << 20;  // so many waiting bytes are synced without that pause
   std::uint64_t segment_bytes = 64u << 20;
   std::uint32_t record_bytes_max = 8u << 20;  // key, headers and value of one record; kTooLarge beyond
   std::size_t pending_bytes_max = 64u << 20;  // per partition, waiting for the disk; kOverloaded beyond

@@ -56,6 +56,7 @@ Result<std::unique_ptr<Partition>> Partition::open(spool::FileSystem& files, con
               .bytes_max = config.drop_unfinished_at_limit ? 0 : config.partition_bytes_max,
               .entry_bytes_max = config.record_bytes_max},
       .interval = config.fsync_interval,
+      .group_bytes = config.fsync_bytes,
       .pending_bytes_max = config.pending_bytes_max};
   NARU_TRY(partition->log_,
            spool::GroupCommitLog::open(files, log, [self = partition.get()] { self->notify(); }));
