@@ -11,6 +11,7 @@
 #include "naru/bootstrap/bootstrap.h"
 #include "naru/check/check.h"
 #include "naru/ledger/ledger.h"
+#include "naru/spool/spool.h"
 #include "naru/up/up.h"
 
 int main(int argc, char** argv) {
@@ -33,8 +34,13 @@ int main(int argc, char** argv) {
   add_flags(*bootstrap_verb, bootstrap);
 
   LedgerOptions ledger;
-  CLI::App* ledger_verb = app.add_subcommand("ledger", "whether every record is accounted for, stage by stage");
+  CLI::App* ledger_verb =
+      app.add_subcommand("ledger", "whether every record is accounted for, stage by stage");
   add_flags(*ledger_verb, ledger);
+
+  SpoolOptions spool;
+  CLI::App* spool_verb = app.add_subcommand("spool", "look into, check or export the logs on disk");
+  add_flags(*spool_verb, spool);
 
   try {
     app.parse(argc, argv);
@@ -53,7 +59,11 @@ int main(int argc, char** argv) {
   if (*ledger_verb) {
     return run_ledger(ledger);
   }
+  if (*spool_verb) {
+    return run_spool(spool);
+  }
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
-  fmt::print(stderr, "naru: say what to do: up, check, bootstrap or ledger; naru --help explains them\n");
+  fmt::print(stderr,
+             "naru: say what to do: up, check, bootstrap, ledger or spool; naru --help explains them\n");
   return program::kExitUsage;
 }
