@@ -278,7 +278,7 @@ Outcome<std::string> Store::bulk(std::string body, const BulkOptions& options) {
 
   // Where each item goes. Index numbers give the order of all locks below.
   for (Group& group : bulk.groups) {
-    if (impl_->flood) {
+    if (impl_->disk_full()) {
       group.error = from_error(Error(ErrorCode::kNoSpace, fmt::format("index [{}]", group.name)));
       continue;
     }
@@ -507,10 +507,6 @@ Outcome<std::string> Store::bulk(std::string body, const BulkOptions& options) {
   Result<void> written;
   if (writes) {
     written = impl_->database->write(std::move(batch), true);
-    if (!written && written.error().code() == ErrorCode::kNoSpace) {
-      impl_->flood = true;
-      impl_->flood_stage.set(1);
-    }
   }
   if (written && options.applied) {
     const std::lock_guard lock(impl_->offsets_mutex);

@@ -6,10 +6,15 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include <array>
+#include <cstdarg>
+#include <cstdio>
 #include <filesystem>
 #include <vector>
 
 #include "core/base/check.h"
+#include "core/telemetry/log.h"
+#include "store/patient_files.h"
 
 namespace naru::store {
 namespace {
@@ -29,6 +34,20 @@ std::unexpected<Error> from_status(const rocksdb::Status& status, std::string_vi
   return fail(status.IsIOError() ? ErrorCode::kIo : ErrorCode::kInternal, text);
 }
 
+// RocksDB's own messages go to the program's log. Not to a file of RocksDB: once such a file met a full disk, its
+// next line ends the process (an assertion of WritableFileWriter in Debian's build of 7.8).
+class Messages : public rocksdb::Logger {
+ public:
+  Messages() : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}
+  using rocksdb::Logger::Logv;
+  void Logv(const char* format, va_list arguments) override {
+    std::array<char, 1024> text;
+    if (std::vsnprintf(text.data(), text.size(), format, arguments) > 0) {
+      telemetry::log_warn("store", "RocksDB: {}", text.data());
+    }
+  }
+};
+
 class RocksSnapshot : public Snapshot {
  public:
   explicit RocksSnapshot(rocksdb::DB& db) : db_(db), snapshot_(db.GetSnapshot()) {}
@@ -43,6 +62,8 @@ class RocksSnapshot : public Snapshot {
 }  // namespace
 
 struct Database::Impl {
+  std::shared_ptr<PatientFiles> files = std::make_shared<PatientFiles>(rocksdb::FileSystem::Default());
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files);  // outlives db
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> spaces;
   rocksdb::ColumnFamilyHandle* of(Space space) const { return spaces[static_cast<std::size_t>(space)]; }
@@ -94,6 +115,7 @@ void Batch::remove_range(Space space, std::string_view from, std::string_view to
 Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Database::~Database() {
+  give_up();
   for (rocksdb::ColumnFamilyHandle* space : impl_->spaces) {
     static_cast<void>(impl_->db->DestroyColumnFamilyHandle(space));
   }
@@ -107,15 +129,15 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseConfig& config) {
     return fail(code == std::errc::no_space_on_device ? ErrorCode::kNoSpace : ErrorCode::kPermissionDenied,
                 fmt::format("cannot make the store's directory {}: {}", config.directory, code.message()));
   }
+  auto impl = std::make_unique<Impl>();
   rocksdb::DBOptions options;
+  options.env = impl->env.get();
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.max_background_jobs = 2;
   options.max_open_files = 512;
   options.max_total_wal_size = 4 * config.write_buffer_bytes;
-  options.keep_log_file_num = 4;
-  options.max_log_file_size = 4u << 20;
-  options.info_log_level = rocksdb::WARN_LEVEL;
+  options.info_log = std::make_shared<Messages>();
   options.bytes_per_sync = 1u << 20;
   options.stats_dump_period_sec = 0;
   // A torn tail of the log was never acknowledged; anything behind a hole is not trusted either.
@@ -137,7 +159,6 @@ Result<std::unique_ptr<Database>> Database::open(const DatabaseConfig& config) {
   passing.write_buffer_size = config.write_buffer_bytes / 2;
   const std::vector<rocksdb::ColumnFamilyDescriptor> spaces = {
       {rocksdb::kDefaultColumnFamilyName, catalog}, {"data", data}, {"passing", passing}};
-  auto impl = std::make_unique<Impl>();
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, config.directory, spaces, &impl->spaces, &db);
   if (!status.ok()) {
@@ -217,12 +238,12 @@ void Database::compact(Space space, std::string_view from, std::string_view to) 
   static_cast<void>(impl_->db->CompactRange(rocksdb::CompactRangeOptions(), impl_->of(space), &first, &last));
 }
 
-Result<void> Database::resume() {
-  const rocksdb::Status status = impl_->db->Resume();
-  if (!status.ok()) {
-    return from_status(status, "resuming after a full disk");
-  }
-  return {};
+bool Database::waiting_for_room() const {
+  return impl_->files->waiting();
+}
+
+void Database::give_up() {
+  impl_->files->give_up();
 }
 
 std::uint64_t Database::disk_bytes() const {

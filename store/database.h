@@ -53,8 +53,9 @@ class Database {
   static Result<std::unique_ptr<Database>> open(const DatabaseConfig& config);
   ~Database();
 
-  // `sync`: returns after the write-ahead log is on disk; concurrent callers share one fsync. kNoSpace: the
-  // disk is full, nothing of the batch is visible; resume() after space was made.
+  // `sync`: returns after the write-ahead log is on disk; concurrent callers share one fsync. Waits while the
+  // disk is full. kNoSpace: it was full and give_up() was called; kIo: the disk failed, and nothing is taken
+  // until the directory is opened again. Nothing of the batch is visible then.
   Result<void> write(Batch batch, bool sync);
   Result<std::optional<std::string>> get(Space space, std::string_view key,
                                          const Snapshot* snapshot = nullptr) const;
@@ -64,8 +65,10 @@ class Database {
   std::shared_ptr<const Snapshot> snapshot() const;
   // Frees the space of a removed range. Slow.
   void compact(Space space, std::string_view from, std::string_view to);
-  // Leaves the read-only state after a full disk.
-  Result<void> resume();
+  // Writers stand because the disk is full.
+  bool waiting_for_room() const;
+  // From now on a full disk is an error, also for those who wait. Nothing is taken afterwards.
+  void give_up();
   std::uint64_t disk_bytes() const;
 
  private:

@@ -65,6 +65,8 @@ struct Store::Impl {
   Result<void> join_small_blocks(const std::shared_ptr<Index>& index);
   Result<void> merge_runs(const std::shared_ptr<Index>& index);
   void check_disk();
+  // Below the least free space, or writers already stand.
+  bool disk_full() const { return flood || database->waiting_for_room(); }
   void enforce_retention(UnixNanos now);
 
   StoreConfig config;
@@ -93,8 +95,7 @@ struct Store::Impl {
 
   telemetry::Counter documents, duplicates, refused, joined, maintenance_failures;
   telemetry::Histogram bulk_seconds, search_seconds;
-  telemetry::Gauge flood_stage;
-  std::shared_ptr<void> disk_gauge;
+  std::shared_ptr<void> disk_gauge, flood_gauge;
 };
 
 }  // namespace naru::store

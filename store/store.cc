@@ -283,9 +283,7 @@ Store::Impl::Impl(StoreConfig given, telemetry::Registry& registry)
           registry.counter("naru_store_maintenance_failures_total", "Background work that failed.")),
       bulk_seconds(
           registry.histogram("naru_store_bulk_seconds", "Time of one bulk, disk included.", kSecondsBounds)),
-      search_seconds(registry.histogram("naru_store_search_seconds", "Time of one search.", kSecondsBounds)),
-      flood_stage(
-          registry.gauge("naru_store_flood_stage", "1 while the disk is too full to take documents.")) {}
+      search_seconds(registry.histogram("naru_store_search_seconds", "Time of one search.", kSecondsBounds)) {}
 
 Store::Impl::~Impl() {
   stopping = true;
@@ -297,6 +295,7 @@ Store::Impl::~Impl() {
     worker.join();
   }
   disk_gauge.reset();
+  flood_gauge.reset();
 }
 
 Result<void> Store::Impl::load() {
@@ -825,14 +824,7 @@ void Store::Impl::check_disk() {
   if (full == flood) {
     return;
   }
-  if (!full) {
-    if (auto resumed = database->resume(); !resumed) {
-      telemetry::log_error("store", "{}", resumed.error().message());
-      return;
-    }
-  }
   flood = full;
-  flood_stage.set(full ? 1 : 0);
   telemetry::log_warn("store", "{}",
                       full ? "disk nearly full: documents are refused until space is made (delete indices, "
                              "or make room on the disk)"
@@ -1049,10 +1041,17 @@ Result<std::unique_ptr<Store>> Store::open(StoreConfig config, telemetry::Regist
   inside.disk_gauge =
       registry.sampled_gauge("naru_store_disk_bytes", "Bytes of the store's files, logs left out.", {},
                              [&inside] { return static_cast<double>(inside.database->disk_bytes()); });
+  inside.flood_gauge =
+      registry.sampled_gauge("naru_store_flood_stage", "1 while the disk is too full to take documents.", {},
+                             [&inside] { return inside.disk_full() ? 1.0 : 0.0; });
   if (inside.config.maintain_millis != 0) {
     inside.worker = std::thread([&inside] { inside.run(); });
   }
   return store;
+}
+
+void Store::give_up_on_a_full_disk() {
+  impl_->database->give_up();
 }
 
 Result<void> Store::load_catalog() {

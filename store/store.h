@@ -64,6 +64,10 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  // Before the end: a bulk that waits for room on the disk ends with an error, and so does any later one that
+  // would have to wait.
+  void give_up_on_a_full_disk();
+
   const StoreConfig& config() const;
   const std::string& cluster_uuid() const;
 

@@ -230,6 +230,7 @@ std::string Platform::stop(std::chrono::milliseconds drain) {
     parts_->otlp_grpc_server->stop(left());
   }
   parts_->collector->stop(left());
+  parts_->store->give_up_on_a_full_disk();
   // What the prepper did not take yet stays on the bus, and what it took and did not finish is taken again.
   std::uint64_t on_the_bus = progress().waiting;
   on_the_bus += parts_->prepper->stop(left());
