@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from .services.opensearch import HttpStatus, request
@@ -38,18 +39,21 @@ class Index:
             raise
 
     def hits(self, query: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Every hit (`_index`, `_id`, `_source`) by @timestamp and _id, read page by page after a refresh."""
+        """Every hit (`_index`, `_id`, `_source`) by @timestamp and _id; see `pages`."""
+        return list(self.pages(query))
+
+    def pages(self, query: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """The same, read page by page after a refresh, one page in memory at a time."""
         self.refresh()
-        found: list[dict[str, Any]] = []
         after: list[Any] | None = None
         while True:
             body: dict[str, Any] = {"size": _PAGE, "sort": _SORT, "query": query or {"match_all": {}}}
             if after is not None:
                 body["search_after"] = after
             page = self._whole("_search", body)["hits"]["hits"]
-            found += page
+            yield from page
             if len(page) < _PAGE:
-                return found
+                return
             after = page[-1]["sort"]
 
     def _whole(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 import json
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .jars import LOG4J_CONFIG, kafka_classpath, need
@@ -18,7 +18,8 @@ class KafkaCluster:
 
     With three brokers topics get replication 3 and min.insync.replicas 2, with one 1 and 1.
     Topics are created by whoever first uses them, with `partitions` partitions, unless
-    `overrides` says otherwise. No TLS and no authentication.
+    `overrides` says otherwise. No TLS and no authentication. `advertised`: a port for each broker
+    that clients are told instead of its own, for a proxy; brokers then talk to each other beside it.
     """
 
     def __init__(
@@ -28,13 +29,16 @@ class KafkaCluster:
         *,
         partitions: int = 4,
         overrides: Mapping[str, str] | None = None,
+        advertised: Sequence[int] = (),
     ) -> None:
         if brokers not in (1, 3):
             raise ServiceError(f"a Kafka cluster here has 1 or 3 brokers, not {brokers}")
         self.directory = directory
-        ports = free_ports(2 * brokers)
+        ports = free_ports(3 * brokers)
         self._client_ports = ports[:brokers]
-        self._controller_ports = ports[brokers:]
+        self._controller_ports = ports[brokers : 2 * brokers]
+        self._internal_ports = ports[2 * brokers :]
+        self._advertised = list(advertised)
         self._partitions = partitions
         self._overrides = dict(overrides or {})
         self._classpath = kafka_classpath()
@@ -46,6 +50,11 @@ class KafkaCluster:
     def bootstrap(self) -> str:
         """`host:port,...` of all brokers."""
         return ",".join(f"127.0.0.1:{port}" for port in self._client_ports)
+
+    @property
+    def client_ports(self) -> list[int]:
+        """The port of each broker itself."""
+        return list(self._client_ports)
 
     def start(self) -> None:
         """Formats the storage of new brokers and starts all of them; does not wait."""
@@ -117,7 +126,23 @@ class KafkaCluster:
             "transaction.state.log.min.isr": str(in_sync),
             "transaction.state.log.num.partitions": "4",
             "group.initial.rebalance.delay.ms": "0",
-        } | self._overrides
+        } | self._behind_proxies(index) | self._overrides
+
+    def _behind_proxies(self, index: int) -> dict[str, str]:
+        if not self._advertised:
+            return {}
+        listeners = {
+            "PLAINTEXT": self._client_ports[index],
+            "INTERNAL": self._internal_ports[index],
+            "CONTROLLER": self._controller_ports[index],
+        }
+        told = {"PLAINTEXT": self._advertised[index], "INTERNAL": self._internal_ports[index]}
+        return {
+            "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
+            "advertised.listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in told.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
+            "inter.broker.listener.name": "INTERNAL",
+        }
 
     def _format(self) -> None:
         homes = [self.directory / broker.name for broker in self.brokers]
