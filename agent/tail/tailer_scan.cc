@@ -206,10 +206,18 @@ void Tailer::meet(const std::string& path, std::size_t input) {
 }
 
 std::vector<SourceKey> Tailer::files_that_begin_like(const std::string& path, const std::string& head) const {
-  const std::string wanted = directory_of(path) + '\0' + head.substr(0, kHeadBytes);
+  const std::string directory = directory_of(path) + '\0';
+  const std::string wanted = directory + head.substr(0, kHeadBytes);
   std::vector<SourceKey> keys;
   for (auto at = by_head_.lower_bound(wanted); at != by_head_.end() && at->first.starts_with(wanted); ++at) {
     keys.push_back(at->second);
+  }
+  // And those that were shorter when they were last read.
+  for (std::size_t size = wanted.size() - 1; size > directory.size(); --size) {
+    const auto [begin, end] = by_head_.equal_range(wanted.substr(0, size));
+    for (auto at = begin; at != end; ++at) {
+      keys.push_back(at->second);
+    }
   }
   return keys;
 }

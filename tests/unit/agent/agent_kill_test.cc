@@ -123,6 +123,29 @@ TEST_F(AgentKill, AMissedGenerationUnderTheInodeOfAKnownOneIsRead) {
   t_.collector_.expect_each_once(t_.lines_);
 }
 
+// A file that waits for its turn is known by the few bytes that it had when it was met.
+TEST_F(AgentKill, TheCompressedCopyOfAFileThatWaitsToBeReadIsNoOtherFile) {
+  t_.config_.ship.in_flight_bytes_max = 1u << 20;
+  t_.refuse();
+  t_.start();
+  t_.write(100'000, "b.log");
+  ASSERT_TRUE(t_.agent_->wait(
+      [](const KilledAgent& a) { return a.metric("naru_agent_in_flight_bytes") >= 1u << 20; }));
+  t_.write(2);
+  ASSERT_TRUE(t_.agent_->wait([](const KilledAgent& a) { return a.metric("naru_agent_files_known") == 2; }));
+  t_.write(500);
+  fs::rename(t_.log(), t_.log() + ".1");
+  gzip_file(t_.log() + ".1");
+  t_.write(10, "a.log.2");  // which is another file, and is found when it was quiet for a while
+  ASSERT_TRUE(t_.agent_->wait(
+      [](const KilledAgent& a) { return a.metric("naru_agent_missed_generations_total") >= 1; }));
+  t_.accept();
+  ASSERT_TRUE(t_.wait_for_all());
+  EXPECT_EQ(t_.agent_->metric("naru_agent_missed_generations_total"), 1);
+  t_.agent_->stop();
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
 // Files that came and were rotated away while the agent was dead.
 TEST_F(AgentKill, GenerationsBetweenTwoLooksAreFoundBesideTheKnownOne) {
   for (const bool packed : {false, true}) {
