@@ -93,15 +93,6 @@ class Tailer {
   bool follow_new(const std::string& path, std::size_t input, File file, const File::Facts& facts,
                   const std::string& head, std::uint64_t offset, bool named = true);
   std::uint64_t first_offset(const File& file, std::uint64_t size) const;
-  std::vector<SourceKey> files_that_begin_like(const std::string& path, const std::string& head) const;
-  bool holds_beginning_of(const File& copy, std::uint64_t size, const std::string& head,
-                          const Followed& of) const;
-  bool wait_as_suspect(const std::string& path, std::size_t input, const File& file, std::uint64_t size,
-                       const std::string& head);
-  bool settle_rewritten(const std::vector<SourceKey>& keys);
-  void settle_suspects(SourceKey like, std::uint64_t offset);
-  void unindex_head(const Followed& file);
-  void index_head(Followed& file, std::string_view head);
   void rewritten(Followed& file, std::uint64_t unread);
   void look();
   void drop(SourceKey key);
@@ -111,6 +102,17 @@ class Tailer {
   FileCheckpoint checkpoint_of(const Followed& file) const;
   std::string resource_of(std::size_t input, const std::string& path) const;
   std::size_t input_of(const std::string& path) const;
+
+  // --- files that begin alike (tailer_suspects.cc)
+  std::vector<SourceKey> files_that_begin_like(const std::string& path, const std::string& head) const;
+  bool settle_rewritten(const std::vector<SourceKey>& keys);
+  void unindex_head(const Followed& file);
+  void index_head(Followed& file, std::string_view head);
+  bool holds_beginning_of(const File& copy, std::uint64_t size, const std::string& head,
+                          const Followed& of) const;
+  bool wait_as_suspect(const std::string& path, std::size_t input, const File& file, std::uint64_t size,
+                       const std::string& head);
+  void settle_suspects(SourceKey like, std::uint64_t offset);
 
   // --- generations that no followed file has (tailer_sleeping.cc)
   void put_to_sleep(FileCheckpoint checkpoint);

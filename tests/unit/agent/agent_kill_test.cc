@@ -271,7 +271,9 @@ TEST_F(AgentKill, TheLedgerShowsARecordThatIsDroppedInside) {
         t_.start();  // and it is not forgotten
         const bool still = AgentOnDisk::balance(t_.agent_->metrics()) == 1;
         t_.agent_->stop();
-        ::_exit(arrived && missed && still && t_.collector_.accepted().size() == 19 ? 0 : 1);
+        const std::size_t accepted = t_.collector_.accepted().size();
+        fs::remove_all(t_.dir_.path());
+        ::_exit(arrived && missed && still && accepted == 19 ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
   ::unsetenv("NARU_FAULT");

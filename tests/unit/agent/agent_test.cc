@@ -8,6 +8,7 @@
 #include <set>
 #include <thread>
 
+#include "tests/unit/agent/failing_files.h"
 #include "tests/unit/agent/support.h"
 
 namespace naru::agent {
@@ -454,68 +455,6 @@ TEST_F(AgentTest, ALineOf64MebibytesIsCutAndTheFileGoesOn) {
   EXPECT_EQ(records[2].body, "after");
 }
 
-// Disk calls fail while a switch is on.
-class FailingFiles final : public spool::FileSystem {
- public:
-  Result<std::unique_ptr<spool::File>> open(const std::string& path, spool::OpenMode mode) override {
-    if (mode == spool::OpenMode::kCreate) {
-      NARU_TRY_VOID(refuse());
-    }
-    NARU_TRY(auto file, real_.open(path, mode));
-    return std::make_unique<FailingFile>(*this, std::move(file));
-  }
-  Result<void> rename(const std::string& from, const std::string& to) override {
-    NARU_TRY_VOID(refuse());
-    return real_.rename(from, to);
-  }
-  Result<void> remove(const std::string& path) override { return real_.remove(path); }
-  Result<std::vector<std::string>> list(const std::string& directory) override {
-    return real_.list(directory);
-  }
-  Result<void> create_directories(const std::string& path) override { return real_.create_directories(path); }
-  Result<void> sync_directory(const std::string& path) override {
-    NARU_TRY_VOID(refuse());
-    return real_.sync_directory(path);
-  }
-  Result<std::unique_ptr<spool::DirectoryLock>> lock_directory(const std::string& path) override {
-    return real_.lock_directory(path);
-  }
-  std::atomic<ErrorCode> code{ErrorCode::kInternal};  // kInternal: the disk works
-  std::atomic<int> refusals{0};
-
- private:
-  class FailingFile final : public spool::File {
-   public:
-    FailingFile(FailingFiles& files, std::unique_ptr<spool::File> file)
-        : files_(files), file_(std::move(file)) {}
-    Result<std::size_t> read_at(std::uint64_t position, char* out, std::size_t size) override {
-      return file_->read_at(position, out, size);
-    }
-    Result<void> write_at(std::uint64_t position, std::span<const std::string_view> pieces) override {
-      NARU_TRY_VOID(files_.refuse());
-      return file_->write_at(position, pieces);
-    }
-    Result<void> sync() override {
-      NARU_TRY_VOID(files_.refuse());
-      return file_->sync();
-    }
-    Result<void> truncate(std::uint64_t size) override { return file_->truncate(size); }
-    Result<std::uint64_t> size() override { return file_->size(); }
-
-   private:
-    FailingFiles& files_;
-    std::unique_ptr<spool::File> file_;
-  };
-  Result<void> refuse() {
-    if (code == ErrorCode::kInternal) {
-      return {};
-    }
-    ++refusals;
-    return fail(code, "the disk refuses");
-  }
-  spool::FileSystem& real_ = spool::posix_file_system();
-};
-
 // A disk that is full or fails: nothing leaves that was not noted, the agent says so and goes on by itself.
 TEST_F(AgentTest, ADiskThatRefusesTheStateHoldsEverythingAndAlarms) {
   std::size_t records = 0;
@@ -523,7 +462,7 @@ TEST_F(AgentTest, ADiskThatRefusesTheStateHoldsEverythingAndAlarms) {
     for (const bool from_the_start : {false, true}) {
       const std::string name = code == ErrorCode::kNoSpace ? "space" : "io";
       const std::string path = log(name + (from_the_start ? "1.log" : "0.log"));
-      FailingFiles files;
+      test::FailingFiles files;
       if (from_the_start) {
         files.code = code;
       }
