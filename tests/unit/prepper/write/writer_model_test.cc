@@ -149,7 +149,7 @@ TEST_P(WriterModel, EndsWithEveryRecordOnceWhateverOpenSearchAnswered) {
   telemetry::Health health{registry};
   PrepperConfig config;
   config.consume.commit_interval = milliseconds(1);
-  config.consume.workers = 2;
+  config.consume.concurrency = 2;
   config.bulk.writers = 3;
   config.bulk.linger = milliseconds(1);
   config.bulk.retry_first = milliseconds(1);
