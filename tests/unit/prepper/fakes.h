@@ -17,6 +17,7 @@
 
 #include "core/bus/bus.h"
 #include "core/net/http.h"
+#include "core/telemetry/exposition.h"
 #include "prepper/bootstrap/mappings.h"
 #include "prepper/process/index_name.h"
 
@@ -33,6 +34,18 @@ bool eventually(Predicate&& predicate, std::chrono::milliseconds limit = std::ch
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return true;
+}
+
+// Of naru_records_<what>, over all partitions that are assigned now.
+inline std::uint64_t counted(const telemetry::Registry& registry, const std::string& what,
+                             const std::string& stage, const std::string& signal = "logs") {
+  double sum = 0;
+  for (const telemetry::MetricSample& sample :
+       telemetry::parse_exposition(registry.expose(), "naru_records_" + what)->samples) {
+    const auto& labels = sample.labels;
+    sum += labels.at("stage") == stage && labels.at("signal") == signal ? sample.value : 0;
+  }
+  return static_cast<std::uint64_t>(sum);
 }
 
 class FakeBus : public bus::Bus {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
-#include <sstream>
 
 #include "tests/unit/prepper/fakes.h"
 #include "tests/unit/prepper/otlp_text.h"
@@ -77,19 +76,9 @@ class Running {
     const auto out = counted("delivered_total", stage, signal) + counted("deadlettered_total", stage, signal);
     return in == out ? "" : stage + " took " + std::to_string(in) + ", settled " + std::to_string(out);
   }
-  // Of naru_records_<what>, over all partitions.
   std::uint64_t counted(const std::string& what, const std::string& stage,
                         const std::string& signal = "logs") {
-    std::istringstream lines(registry.expose());
-    std::uint64_t sum = 0;
-    for (std::string line; std::getline(lines, line);) {
-      if (line.starts_with("naru_records_" + what + "{") &&
-          line.find("signal=\"" + signal + "\"") != std::string::npos &&
-          line.find("stage=\"" + stage + "\"") != std::string::npos) {
-        sum += std::stoull(line.substr(line.rfind(' ')));
-      }
-    }
-    return sum;
+    return prepper::counted(registry, what, stage, signal);
   }
 
   FakeBus bus;
