@@ -61,6 +61,7 @@ class Campaign:
         self._backlog_max = rate * _BACKLOG_S
         self._say = say
         self._checks = 0
+        self.records = 0  # at the last check
         self.cycles = 0
         self.uncounted = 0
 
@@ -126,13 +127,13 @@ class Campaign:
             verdict, how = self._arrived(whole)
         finally:
             self._load.resume()
-        self._say(f"checked after cycle {self.cycles} ({how}): {len(self._notes.sent)} records, {verdict}, "
+        self._say(f"checked after cycle {self.cycles} ({how}): {self.records} records, {verdict}, "
                   f"{self._notes.now() - begin:.1f} s")  # fmt: skip
         return verdict
 
     def _arrived(self, whole: bool) -> tuple[Verdict, str]:
         deadline = time.monotonic() + self._drain_s
-        expected = len(self._notes.sent)
+        expected = self.records = len(self._notes.sent)
         while True:
             there = self._wait_for(expected, min(max(deadline - time.monotonic(), 0), 20))
             if there == expected and not whole:
@@ -206,7 +207,7 @@ def run_campaign(
                 f"{notes.unjudged} records without identity were sent beside these")  # fmt: skip
             if not verdict.clean():
                 say(verdict.details(notes.about))
-    return Run(final_line(campaign.cycles, target.kills, len(notes.sent), verdict, seed), verdict, target.kills)
+    return Run(final_line(campaign.cycles, target.kills, campaign.records, verdict, seed), verdict, target.kills)
 
 
 def main() -> int:

@@ -116,7 +116,7 @@ class RealServices(Target):
             self._programs[name] = program
             program.start(_START_S)
             started.push(program.__exit__)
-        self._admin = AdminClient({"bootstrap.servers": kafka})
+        self._admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})  # it is cut off on purpose
 
     @property
     def otlp_http(self) -> str:
