@@ -23,20 +23,27 @@ class ServiceError(RuntimeError):
     """A server that did not start, died, or missed a deadline. The text is meant for a person."""
 
 
+_reservations: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on now.
+    """A TCP port of 127.0.0.1 that nothing listens on now, and that no other caller gets while this process lives.
 
     Taken below the range that the kernel gives to outgoing connections, so that a server that is
-    stopped and started again finds its port still free.
+    stopped and started again finds its port still free. What reserves it is an abstract Unix socket of its name.
     """
     for _ in range(1000):
         port = random.randrange(15000, 32000)
+        reservation = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             try:
+                reservation.bind(f"\0naru-test-port-{port}")
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                reservation.close()
                 continue
-            return port
+        _reservations.append(reservation)
+        return port
     raise ServiceError("no free TCP port between 15000 and 32000 on 127.0.0.1")
 
 
