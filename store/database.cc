@@ -34,8 +34,8 @@ std::unexpected<Error> from_status(const rocksdb::Status& status, std::string_vi
   return fail(status.IsIOError() ? ErrorCode::kIo : ErrorCode::kInternal, text);
 }
 
-// RocksDB's own messages go to the program's log. Not to a file of RocksDB: once such a file met a full disk, its
-// next line ends the process (an assertion of WritableFileWriter in Debian's build of 7.8).
+// RocksDB's own messages go to the program's log. Not to a file of RocksDB: once such a file met a full disk,
+// its next line ends the process (an assertion of WritableFileWriter in Debian's build of 7.8).
 class Messages : public rocksdb::Logger {
  public:
   Messages() : rocksdb::Logger(rocksdb::InfoLogLevel::WARN_LEVEL) {}

@@ -283,7 +283,8 @@ Store::Impl::Impl(StoreConfig given, telemetry::Registry& registry)
           registry.counter("naru_store_maintenance_failures_total", "Background work that failed.")),
       bulk_seconds(
           registry.histogram("naru_store_bulk_seconds", "Time of one bulk, disk included.", kSecondsBounds)),
-      search_seconds(registry.histogram("naru_store_search_seconds", "Time of one search.", kSecondsBounds)) {}
+      search_seconds(registry.histogram("naru_store_search_seconds", "Time of one search.", kSecondsBounds)) {
+}
 
 Store::Impl::~Impl() {
   stopping = true;

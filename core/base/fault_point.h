@@ -1,8 +1,8 @@
 // Named places where a test may ask a program to do wrong, so that a check can be seen to notice it.
 //
 // A point is armed by the environment variable NARU_FAULT: names separated by commas, each with an optional
-// count, as in "collector.drop_record:1,writer.drop_record". Unarmed, a point costs a look at an empty list. No
-// configuration file and no request can arm one. Thread-safe.
+// count, as in "collector.drop_record:1,writer.drop_record". Unarmed, a point costs a look at an empty list.
+// No configuration file and no request can arm one. Thread-safe.
 #pragma once
 
 #include <string_view>

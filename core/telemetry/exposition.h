@@ -1,7 +1,7 @@
 // Reads what Registry::expose() writes: the Prometheus text format, version 0.0.4. Pure.
 //
-// Takes pages of any program: comments, time stamps and OpenMetrics exemplars are passed over, and a line that
-// is no sample is counted and left out. Does not check types, and does not know what a name means.
+// Takes pages of any program: comments, time stamps and OpenMetrics exemplars are passed over, and a line
+// that is no sample is counted and left out. Does not check types, and does not know what a name means.
 #pragma once
 
 #include <cstdint>

@@ -80,7 +80,8 @@ void LedgerJudge::look(const LedgerSample& sample, std::uint64_t now_ns) {
   first_ns_ = first_ns_ == 0 ? now_ns : first_ns_;
   now_ns_ = now_ns;
   for (const auto& [key, counts] : sample) {
-    const auto [at, is_new] = rows_.try_emplace(key, Watched{.counts = counts, .same_since = now_ns, .off_since = {}});
+    const auto [at, is_new] =
+        rows_.try_emplace(key, Watched{.counts = counts, .same_since = now_ns, .off_since = {}});
     Watched& row = at->second;
     const std::int64_t before = is_new ? 0 : row.counts.difference();
     const std::int64_t difference = counts.difference();
@@ -100,8 +101,8 @@ void LedgerJudge::look(const LedgerSample& sample, std::uint64_t now_ns) {
 }
 
 bool LedgerJudge::unbalanced(const Watched& row) const {
-  return row.off_since && (now_ns_ - row.same_since >= config_.quiet_ns ||
-                           now_ns_ - *row.off_since >= config_.settle_ns);
+  return row.off_since &&
+         (now_ns_ - row.same_since >= config_.quiet_ns || now_ns_ - *row.off_since >= config_.settle_ns);
 }
 
 bool LedgerJudge::decided() const {
@@ -141,18 +142,17 @@ std::string explain(std::span<const LedgerJudge::Row> rows) {
 }
 
 std::string ledger_table(std::span<const LedgerJudge::Row> rows) {
-  std::vector<std::vector<std::string>> cells = {{"STAGE", "SIGNAL", "ACCEPTED", "CREATED", "DELIVERED (DUPLICATE)",
-                                                  "MERGED", "DEADLETTERED", "PARKED", "DROPPED", "LOST", "IN FLIGHT",
-                                                  "DIFFERENCE"}};
+  std::vector<std::vector<std::string>> cells = {{"STAGE", "SIGNAL", "ACCEPTED", "CREATED",
+                                                  "DELIVERED (DUPLICATE)", "MERGED", "DEADLETTERED", "PARKED",
+                                                  "DROPPED", "LOST", "IN FLIGHT", "DIFFERENCE"}};
   for (const LedgerJudge::Row& row : rows) {
     const LedgerCounts& counts = row.counts;
-    cells.push_back({row.key.stage, row.key.signal, signed_thousands(counts.accepted),
-                     signed_thousands(counts.created),
-                     fmt::format("{} ({})", signed_thousands(counts.delivered), signed_thousands(counts.duplicate)),
-                     signed_thousands(counts.merged), signed_thousands(counts.deadlettered),
-                     signed_thousands(counts.parked), signed_thousands(counts.dropped),
-                     signed_thousands(counts.lost), signed_thousands(counts.in_flight),
-                     signed_thousands(counts.difference())});
+    cells.push_back(
+        {row.key.stage, row.key.signal, signed_thousands(counts.accepted), signed_thousands(counts.created),
+         fmt::format("{} ({})", signed_thousands(counts.delivered), signed_thousands(counts.duplicate)),
+         signed_thousands(counts.merged), signed_thousands(counts.deadlettered),
+         signed_thousands(counts.parked), signed_thousands(counts.dropped), signed_thousands(counts.lost),
+         signed_thousands(counts.in_flight), signed_thousands(counts.difference())});
   }
   std::vector<std::size_t> widths(cells.front().size());
   for (const auto& line : cells) {

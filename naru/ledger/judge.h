@@ -1,4 +1,5 @@
-// Whether the ledger balances (contracts.md 5), judged from several looks at programs that go on working. Pure.
+// Whether the ledger balances (contracts.md 5), judged from several looks at programs that go on working.
+// Pure.
 //
 // One look is no instant: a record may be counted as taken before it is counted as in flight. So a stage is
 // called unbalanced only when nothing of it moves and its difference stays, or when its difference has one

@@ -61,10 +61,11 @@ Result<LedgerSample> look(const std::vector<Target>& targets) {
   for (const Target& target : targets) {
     const auto page = ask(target);
     if (!page) {
-      return fail(ErrorCode::kUnavailable,
-                  fmt::format("target {} does not answer with its metrics: {}; start that program, or name the "
-                              "admin listeners that there are with --targets",
-                              target.name, page.error().message()));
+      return fail(
+          ErrorCode::kUnavailable,
+          fmt::format("target {} does not answer with its metrics: {}; start that program, or name the "
+                      "admin listeners that there are with --targets",
+                      target.name, page.error().message()));
     }
     add_to_ledger(out, *page);
   }
@@ -81,7 +82,8 @@ Result<std::vector<LedgerJudge::Row>> judge(const LedgerOptions& options) {
       options.targets.empty() ? default_targets(options.data) : options.targets;
   NARU_TRY(const std::vector<Target> targets, connect(names));
   JudgeConfig config;
-  config.settle_ns = static_cast<std::uint64_t>(options.settle_seconds * static_cast<double>(kNanosPerSecond));
+  config.settle_ns =
+      static_cast<std::uint64_t>(options.settle_seconds * static_cast<double>(kNanosPerSecond));
   config.quiet_ns = std::min(config.quiet_ns, config.settle_ns);
   LedgerJudge ledger(config);
   while (true) {

@@ -1,5 +1,5 @@
-// <data>/endpoints.json: where the listeners of a `naru up` on that directory are, for scripts and for the other
-// verbs. It says where they were bound last, not that they are there now.
+// <data>/endpoints.json: where the listeners of a `naru up` on that directory are, for scripts and for the
+// other verbs. It says where they were bound last, not that they are there now.
 #pragma once
 
 #include <string>

@@ -650,7 +650,8 @@ TEST(SegmentLog, MakesDurableWhatItFindsOnStart) {
   EXPECT_EQ(read_all(*open_or_die(files)).entries.size(), 1u);
 }
 
-// The kernel calls the pages of a failed sync clean: the next process reads them, and its sync writes nothing.
+// The kernel calls the pages of a failed sync clean: the next process reads them, and its sync writes
+// nothing.
 TEST(SegmentLog, WritesAnewWhatAFailedSyncOfTheProcessBeforeLeft) {
   MemoryFileSystem files;
   auto log = open_or_die(files);

@@ -39,7 +39,8 @@ TEST(Exposition, TakesWhatTheFormatAllows) {
 
 TEST(Exposition, CountsLinesThatAreNoSamples) {
   const Result<Exposition> read = parse_exposition(
-      "<html>\na{x=\"1\" 1\na{x=1} 1\na{x=\"\\\na\na one\na 1 two\n{x=\"1\"} 1\na{x=\"1\"y=\"2\"} 1\ngood 1\n");
+      "<html>\na{x=\"1\" 1\na{x=1} 1\na{x=\"\\\na\na one\na 1 two\n{x=\"1\"} 1\na{x=\"1\"y=\"2\"} 1\ngood "
+      "1\n");
   ASSERT_TRUE(read);
   EXPECT_EQ(read->bad_lines, 9u);
   ASSERT_EQ(read->samples.size(), 1u);

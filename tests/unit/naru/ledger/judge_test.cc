@@ -72,11 +72,12 @@ TEST(Ledger, SumsPipelinesRulesAndPages) {
 
 TEST(Ledger, IgnoresOtherMetricsAndImpossibleValues) {
   LedgerSample ledger;
-  add_to_ledger(ledger, *telemetry::parse_exposition("naru_records_accepted_total{stage=\"agent\"} 1\n"
-                                                     "naru_records_new_total{stage=\"agent\",signal=\"logs\"} 1\n"
-                                                     "naru_records_lost_total{stage=\"agent\",signal=\"logs\"} NaN\n"
-                                                     "naru_records_lost_total{stage=\"agent\",signal=\"logs\"} 1e30\n"
-                                                     "other{stage=\"agent\",signal=\"logs\"} 1\n"));
+  add_to_ledger(ledger,
+                *telemetry::parse_exposition("naru_records_accepted_total{stage=\"agent\"} 1\n"
+                                             "naru_records_new_total{stage=\"agent\",signal=\"logs\"} 1\n"
+                                             "naru_records_lost_total{stage=\"agent\",signal=\"logs\"} NaN\n"
+                                             "naru_records_lost_total{stage=\"agent\",signal=\"logs\"} 1e30\n"
+                                             "other{stage=\"agent\",signal=\"logs\"} 1\n"));
   EXPECT_TRUE(ledger.empty());
 }
 
@@ -92,7 +93,8 @@ TEST(Judge, AQuietDifferenceIsRealAfterTwoSeconds) {
   EXPECT_EQ(looks, 9);
   EXPECT_FALSE(rows[0].balanced);
   EXPECT_EQ(explain(rows),
-            "stage writer does not balance, 1 record of signal logs went in and cannot be found: look at the log of "
+            "stage writer does not balance, 1 record of signal logs went in and cannot be found: look at the "
+            "log of "
             "naru-prepper and its metrics naru_prepper_*");
 }
 
@@ -133,7 +135,8 @@ TEST(Judge, NamesOnlyTheStageThatIsOff) {
   EXPECT_EQ(rows[0].key.stage, "agent");
   EXPECT_EQ(rows[3].key.stage, "writer");
   const std::string sentence = explain(rows);
-  EXPECT_THAT(sentence, HasSubstr("stage collector does not balance, 2 records of signal traces came out that never"));
+  EXPECT_THAT(sentence,
+              HasSubstr("stage collector does not balance, 2 records of signal traces came out that never"));
   for (const char* other : {"stage agent", "stage prepper", "stage writer"}) {
     EXPECT_EQ(sentence.find(other), std::string::npos);
   }
@@ -146,10 +149,11 @@ TEST(Ledger, IsShownForPeopleAndForPrograms) {
   const std::string table = ledger_table(rows);
   EXPECT_THAT(table, HasSubstr("1,234,000 (12)"));
   EXPECT_EQ(std::ranges::count(table, '\n'), 2);
-  EXPECT_EQ(ledger_json(rows),
-            "{\"stage\":\"writer\",\"signal\":\"logs\",\"accepted\":1234567,\"created\":0,\"delivered\":1234000,"
-            "\"duplicate\":12,\"merged\":0,\"deadlettered\":0,\"parked\":0,\"dropped\":0,\"lost\":0,"
-            "\"in_flight\":500,\"difference\":67,\"balanced\":false}\n");
+  EXPECT_EQ(
+      ledger_json(rows),
+      "{\"stage\":\"writer\",\"signal\":\"logs\",\"accepted\":1234567,\"created\":0,\"delivered\":1234000,"
+      "\"duplicate\":12,\"merged\":0,\"deadlettered\":0,\"parked\":0,\"dropped\":0,\"lost\":0,"
+      "\"in_flight\":500,\"difference\":67,\"balanced\":false}\n");
 }
 
 }  // namespace

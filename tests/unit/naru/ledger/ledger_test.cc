@@ -93,7 +93,8 @@ TEST(LedgerVerb, AsksTheRunningPlatformFirst) {
   char directory[] = "/tmp/naru-ledger-XXXXXX";
   ASSERT_NE(::mkdtemp(directory), nullptr);
   EXPECT_EQ(default_targets(directory).size(), 4u);
-  ASSERT_TRUE(write_endpoints(endpoints_path(directory), {{"console", "127.0.0.1:1"}, {"admin", "127.0.0.1:2"}}));
+  ASSERT_TRUE(
+      write_endpoints(endpoints_path(directory), {{"console", "127.0.0.1:1"}, {"admin", "127.0.0.1:2"}}));
   EXPECT_THAT(default_targets(directory), ElementsAre("127.0.0.1:2"));
   EXPECT_EQ(read_endpoint(endpoints_path(directory), "store").error().code(), ErrorCode::kNotFound);
   std::filesystem::remove_all(directory);
