@@ -166,6 +166,10 @@ ConfBuilder::ConfBuilder(const KafkaBusConfig& config) : conf_(rd_kafka_conf_new
   set("client.id", config.client_id);
   // With the default of 10 s a broker that is back is found 30 s later (measured).
   set("reconnect.backoff.max.ms", "500");
+  // With the default of 5 min added partitions are found that late.
+  set("topic.metadata.refresh.interval.ms", "30000");
+  // A request to a broker that hangs holds up its caller for so long; the default is 60 s.
+  set("socket.timeout.ms", "15000");
   set("socket.keepalive.enable", "true");
   set("log.connection.close", "false");
   for (const auto& [name, value] : config.properties) {

@@ -14,6 +14,10 @@ namespace {
 
 constexpr std::uint64_t kDiscoveryNs = 30 * kNanosPerSecond;
 constexpr std::uint64_t kDiscoveryRetryNs = kNanosPerSecond;
+// A look-up holds up poll(): it is given little time at first, and rests a multiple of what it took.
+constexpr std::chrono::milliseconds kLookUpWaitMin{1'000};
+constexpr std::uint64_t kLookUpRestMinNs = kNanosPerSecond / 5;
+constexpr std::uint64_t kLookUpRest = 5;
 constexpr std::size_t kMetadataMax = 4096;  // Kafka's default offset.metadata.max.bytes
 // One partition's long metadata can make Kafka refuse the whole call while it stores the others, so only
 // short ones travel together.
@@ -200,7 +204,7 @@ void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
   switch (code) {
     case RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS: self->begin_assignment(*partitions); break;
     case RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS:
-      self->revoke(*partitions, rd_kafka_assignment_lost(client) != 0);
+      self->revoke(from_list(*partitions), rd_kafka_assignment_lost(client) != 0);
       break;
     default:
       self->rebalance_error_ = to_error(code, "rebalance of group " + self->config_.group);
@@ -209,15 +213,17 @@ void KafkaConsumer::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
   }
 }
 
-// librdkafka waits until the partitions are taken, so a broker that is away now only delays them.
+// The group gets its answer at once and with none of them: it would stand still until all are looked up, and
+// one whose leader is away would keep the others from being read.
 void KafkaConsumer::begin_assignment(const rd_kafka_topic_partition_list_t& partitions) {
   const std::vector<TopicPartition> added = from_list(partitions);
   waiting_.insert(waiting_.end(), added.begin(), added.end());
-  if (waiting_.empty()) {
-    const KafkaError error(rd_kafka_incremental_assign(client_.get(), &partitions));
-    if (error != nullptr) {
-      rebalance_error_ = to_error(error.get(), "empty assignment");
-    }
+  look_up_wait_ = kLookUpWaitMin;
+  look_up_at_ns_ = 0;
+  const PartitionList none = to_list({});
+  const KafkaError error(rd_kafka_incremental_assign(client_.get(), none.get()));
+  if (error != nullptr) {
+    rebalance_error_ = to_error(error.get(), "assignment of partitions");
   }
 }
 
@@ -225,43 +231,83 @@ Result<void> KafkaConsumer::finish_assignment() {
   if (waiting_.empty()) {
     return {};
   }
-  NARU_TRY(std::vector<Assignment> found, look_up(waiting_));
-  waiting_.clear();
-  return assign(found);
+  const std::uint64_t begin = monotonic_now();
+  if (begin < look_up_at_ns_) {
+    return fail(*waiting_reason_);
+  }
+  const auto most = std::min(look_up_wait_, bus_.request_timeout);
+  LookedUp looked = look_up(waiting_, most);
+  waiting_ = std::move(looked.left);
+  if (!looked.result) {
+    waiting_reason_ = looked.result.error();
+    look_up_wait_ = 2 * most;
+    const std::uint64_t end = monotonic_now();
+    look_up_at_ns_ = end + std::max(kLookUpRestMinNs, kLookUpRest * (end - begin));
+  }
+  if (!looked.found.empty()) {
+    NARU_TRY_VOID(assign(looked.found));
+  }
+  return looked.result;
 }
 
-Result<std::vector<Assignment>> KafkaConsumer::look_up(const std::vector<TopicPartition>& partitions) {
-  const int timeout_ms = static_cast<int>(bus_.request_timeout.count());
+KafkaConsumer::LookedUp KafkaConsumer::look_up(const std::vector<TopicPartition>& partitions,
+                                               std::chrono::milliseconds most) {
+  const std::uint64_t deadline =
+      monotonic_now() + static_cast<std::uint64_t>(std::chrono::nanoseconds(most).count());
+  const int timeout_ms = static_cast<int>(most.count());
+  LookedUp out;
   const PartitionList committed = to_list(partitions);
   if (!config_.group.empty()) {
-    if (const auto code = rd_kafka_committed(client_.get(), committed.get(), timeout_ms);
-        code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return fail(to_error(code, "committed offsets of group " + config_.group));
+    const auto code = rd_kafka_committed(client_.get(), committed.get(), timeout_ms);
+    out.result = first_error(*committed, "committed offset of");
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      out.result = fail(to_error(code, "committed offsets of group " + config_.group));
     }
-    NARU_TRY_VOID(first_error(*committed, "committed offset of"));
+    if (!out.result) {
+      out.left = partitions;
+      return out;
+    }
   }
-  std::vector<Assignment> out;
+  std::vector<TopicPartition> failed;  // behind those that had no turn: one must not use up the time of all
   for (std::size_t i = 0; i < partitions.size(); ++i) {
-    Assignment entry;
-    entry.partition = partitions[i];
-    if (const auto code =
-            rd_kafka_query_watermark_offsets(client_.get(), entry.partition.topic.c_str(),
-                                             entry.partition.partition, &entry.low, &entry.high, timeout_ms);
-        code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return fail(
-          to_error(code, "bounds of " + partition_name(entry.partition.topic, entry.partition.partition)));
+    if (!out.result && monotonic_now() >= deadline) {
+      out.left.push_back(partitions[i]);
+      continue;
+    }
+    Result<Assignment> entry = bounds_of(partitions[i], timeout_ms);
+    if (!entry) {
+      if (out.result) {
+        out.result = fail(entry.error());
+      }
+      failed.push_back(partitions[i]);
+      continue;
     }
     const rd_kafka_topic_partition_t& stored = committed->elems[i];
     if (stored.offset >= 0) {
-      entry.committed = stored.offset;
+      entry->committed = stored.offset;
       if (stored.metadata != nullptr) {
-        entry.metadata.assign(static_cast<const char*>(stored.metadata), stored.metadata_size);
+        entry->metadata.assign(static_cast<const char*>(stored.metadata), stored.metadata_size);
       }
     }
-    entry.start = entry.committed.value_or(entry.low);
-    out.push_back(std::move(entry));
+    entry->start = entry->committed.value_or(entry->low);
+    out.found.push_back(std::move(*entry));
   }
+  out.left.insert(out.left.end(), failed.begin(), failed.end());
   return out;
+}
+
+Result<Assignment> KafkaConsumer::bounds_of(const TopicPartition& partition, int timeout_ms) {
+  Assignment entry;
+  entry.partition = partition;
+  const auto code = rd_kafka_query_watermark_offsets(
+      client_.get(), partition.topic.c_str(), partition.partition, &entry.low, &entry.high, timeout_ms);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return entry;
+  }
+  // librdkafka asks the leader that it knows, and for a partition that it does not read yet it learns of
+  // another one only by topic.metadata.refresh.interval.ms: asking for the topic tells it.
+  (void)ask_partition_count(client_.get(), partition.topic, std::chrono::milliseconds(timeout_ms));
+  return fail(to_error(code, "bounds of " + partition_name(partition.topic, partition.partition)));
 }
 
 Result<void> KafkaConsumer::assign(std::vector<Assignment>& partitions) {
@@ -284,8 +330,7 @@ Result<void> KafkaConsumer::assign(std::vector<Assignment>& partitions) {
   return {};
 }
 
-void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& partitions, bool lost) {
-  const std::vector<TopicPartition> gone = from_list(partitions);
+void KafkaConsumer::revoke(const std::vector<TopicPartition>& gone, bool lost) {
   std::vector<TopicPartition> known;
   for (const TopicPartition& entry : gone) {
     std::erase(waiting_, entry);
@@ -304,7 +349,8 @@ void KafkaConsumer::revoke(rd_kafka_topic_partition_list_t& partitions, bool los
     held_.erase(entry);
   }
   show_held();
-  const KafkaError error(rd_kafka_incremental_unassign(client_.get(), &partitions));
+  // Those that still wait were never taken; naming one would refuse the call, and the group waits for it.
+  const KafkaError error(rd_kafka_incremental_unassign(client_.get(), to_list(known).get()));
   if (error != nullptr) {
     rebalance_error_ = to_error(error.get(), "giving partitions back");
   }
@@ -340,8 +386,11 @@ Result<void> KafkaConsumer::discover_partitions() {
     }
   }
   if (!added.empty()) {
-    NARU_TRY(std::vector<Assignment> found, look_up(added));
-    NARU_TRY_VOID(assign(found));
+    LookedUp looked = look_up(added, bus_.request_timeout);
+    if (!looked.found.empty()) {
+      NARU_TRY_VOID(assign(looked.found));
+    }
+    NARU_TRY_VOID(std::move(looked.result));
   }
   next_discovery_ns_ = now + kDiscoveryNs;
   return {};
@@ -392,8 +441,7 @@ void KafkaConsumer::show_held() const {
 
 // The log dropped what was to be read next while we were reading (or the held position was never there).
 Result<void> KafkaConsumer::position_is_gone(const TopicPartition& partition, std::int64_t position) {
-  NARU_TRY(std::vector<Assignment> found, look_up({partition}));
-  Assignment& bounds = found.front();
+  NARU_TRY(const Assignment bounds, bounds_of(partition, static_cast<int>(bus_.request_timeout.count())));
   const StartPosition start = decide_start(position, bounds.low, bounds.high, bus_.out_of_range);
   if (bus_.out_of_range == OutOfRange::kHold) {
     hold(bounds, position);

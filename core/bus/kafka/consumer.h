@@ -29,15 +29,23 @@ class KafkaConsumer final : public Consumer {
   void close() override;
 
  private:
+  struct LookedUp {
+    std::vector<Assignment> found;
+    std::vector<TopicPartition> left;  // to be asked for again, in this order
+    Result<void> result;               // the first error of those that are left
+  };
+
   KafkaConsumer(const KafkaBusConfig& bus, const ConsumerConfig& config, RebalanceListener& listener);
   static void on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
                            rd_kafka_topic_partition_list_t* partitions, void* opaque);
   void begin_assignment(const rd_kafka_topic_partition_list_t& partitions);
   Result<void> finish_assignment();
-  void revoke(rd_kafka_topic_partition_list_t& partitions, bool lost);
+  void revoke(const std::vector<TopicPartition>& gone, bool lost);
   void forget_records_of(const std::vector<TopicPartition>& partitions);
   Result<void> discover_partitions();
-  Result<std::vector<Assignment>> look_up(const std::vector<TopicPartition>& partitions);
+  // Committed offsets and bounds, as far as they can be had in about `most`.
+  LookedUp look_up(const std::vector<TopicPartition>& partitions, std::chrono::milliseconds most);
+  Result<Assignment> bounds_of(const TopicPartition& partition, int timeout_ms);
   Result<void> assign(std::vector<Assignment>& partitions);
   Result<void> take(rd_kafka_message_t* message);
   Result<void> position_is_gone(const TopicPartition& partition, std::int64_t position);
@@ -52,6 +60,9 @@ class KafkaConsumer final : public Consumer {
   Client client_;
   std::map<TopicPartition, std::int64_t> owned_;  // with the offset where reading began
   std::vector<TopicPartition> waiting_;           // assigned by the group, bounds not read yet
+  std::optional<Error> waiting_reason_;           // told by poll() until they are
+  std::uint64_t look_up_at_ns_ = 0;               // not before this time
+  std::chrono::milliseconds look_up_wait_{0};     // doubles while it fails
   std::map<TopicPartition, std::string> held_;    // out of range, with the reason; poll() tells it each time
   std::uint64_t next_discovery_ns_ = 0;           // without a group
   std::vector<InRecord>* out_ = nullptr;          // of the poll that runs

@@ -97,7 +97,7 @@ class KafkaConsumerTest : public testing::Test {
     return out;
   }
 
-  MockCluster cluster_;
+  MockCluster cluster_{2};
   std::unique_ptr<Bus> bus_;
   std::unique_ptr<Producer> producer_;
 };
@@ -154,6 +154,75 @@ TEST_F(KafkaConsumerTest, TheListenerChoosesWhereReadingBegins) {
   const auto records = read(*reader, 1);
   ASSERT_EQ(records.size(), 1U);
   EXPECT_EQ(records[0].offset, 2);
+}
+
+// librdkafka keeps the leaders that it learnt when the group was joined until its next refresh, minutes
+// later.
+TEST_F(KafkaConsumerTest, FindsTheLeadersThatChangedBeforeThePartitionsWereAssigned) {
+  const auto lead = [this](std::int32_t broker) {
+    for (const std::int32_t partition : {0, 1}) {
+      rd_kafka_mock_partition_set_leader(cluster_.raw(), "t", partition, broker);
+    }
+  };
+  lead(1);
+  produce("zero", 0);
+  produce("one", 1);
+  Listener listener;
+  constexpr std::int16_t kSyncGroup = 14;  // answered when librdkafka has looked at the leaders
+  for (const std::int32_t broker : {1, 2}) {
+    rd_kafka_mock_broker_push_request_error_rtts(cluster_.raw(), broker, kSyncGroup, 1,
+                                                 RD_KAFKA_RESP_ERR_NO_ERROR, 3'000);
+  }
+  auto reader = consumer("moved", listener);
+  std::vector<InRecord> records;
+  for (int i = 0; i < 45; ++i) {  // the mock lets a new group wait for 3 s
+    (void)reader->poll(records, 1, milliseconds(100));
+  }
+  ASSERT_TRUE(listener.assigned.empty());
+  lead(2);
+  for (int i = 0; i < 150 && records.size() < 2; ++i) {
+    (void)reader->poll(records, 2, milliseconds(100));  // it may say that it finds the old leader first
+  }
+  EXPECT_EQ(records.size(), 2U);
+}
+
+TEST_F(KafkaConsumerTest, ReadsTheOtherPartitionsWhileTheLeaderOfOneIsAway) {
+  produce("zero", 0);
+  produce("one", 1);
+  rd_kafka_mock_partition_set_leader(cluster_.raw(), "t", 0, -1);
+  Listener listener;
+  auto reader = consumer("away", listener);
+  std::vector<InRecord> records;
+  Result<void> polled;
+  for (int i = 0; i < 200 && records.empty(); ++i) {
+    polled = reader->poll(records, 2, milliseconds(100));
+  }
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].value, "one");
+  ASSERT_FALSE(polled.has_value()) << "that one waits is told";
+  EXPECT_NE(polled.error().message().find("t[0]"), std::string::npos) << polled.error().message();
+  rd_kafka_mock_partition_set_leader(cluster_.raw(), "t", 0, 1);
+  for (int i = 0; i < 300 && records.size() < 2; ++i) {
+    (void)reader->poll(records, 2, milliseconds(100));
+  }
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(records[1].value, "zero");
+  reader->close();
+  EXPECT_EQ(listener.revoked.size(), 2U);
+}
+
+TEST_F(KafkaConsumerTest, ClosesWhileAPartitionStillWaits) {
+  produce("one", 1);
+  rd_kafka_mock_partition_set_leader(cluster_.raw(), "t", 0, -1);
+  Listener listener;
+  auto reader = consumer("closing", listener);
+  std::vector<InRecord> records;
+  for (int i = 0; i < 200 && records.empty(); ++i) {
+    (void)reader->poll(records, 2, milliseconds(100));
+  }
+  ASSERT_EQ(records.size(), 1U);
+  reader->close();
+  EXPECT_EQ(listener.revoked, (std::vector<TopicPartition>{{"t", 1}}));
 }
 
 TEST_F(KafkaConsumerTest, RefusesCommitsOfPartitionsOfOthersAndOverlongMetadataButStoresTheRest) {
