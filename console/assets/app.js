@@ -92,6 +92,8 @@ async function search() {
     rows.reset(kind(), clock, state.q);
     takePage(page);
     await overview;
+    // Both ask at the same moment; what became searchable between them must not show rows under "0 lines".
+    if (shown.total !== null && shown.total < rows.count()) await showOverview(control, query, from, to);
     if (rows.count() === 0) await showEmpty(control);
     if (state.live) liveTimer = setTimeout(() => live(control), LIVE_EVERY);
   } catch (error) {

@@ -65,17 +65,21 @@ class Campaign:
         self.cycles = 0
         self.uncounted = 0
 
-    def run(self, cycles: int, check_every: int) -> Verdict:
-        """Until `cycles` counted; checked every `check_every` cycles and judged at the end. Stops at the first fault found."""
+    def run(self, cycles: int, kills: int, check_every: int) -> Verdict:
+        """Until `cycles` counted and `kills` killed; checked every `check_every` cycles and judged at the end.
+
+        Stops at the first fault found.
+        """
         verdict = Verdict()
-        while self.cycles < cycles and verdict.clean():
+        last = False
+        while not last and verdict.clean():
             if not self._cycle(next(self._steps)):
                 self.uncounted += 1
                 if self.uncounted > cycles + 20:
                     raise NaruError(f"{self.uncounted} cycles met no record in flight: the load does not arrive")
                 continue
             self.cycles += 1
-            last = self.cycles == cycles
+            last = self.cycles >= cycles and self._target.kills >= kills
             if last or self.cycles % check_every == 0:
                 self._checks += 1
                 verdict = self._check(whole=last or self._checks % _WHOLE_EVERY == 0)
@@ -185,6 +189,7 @@ def run_campaign(
     *,
     embedded: bool,
     cycles: int,
+    kills: int = 0,
     seed: int,
     directory: Path,
     rate: float,
@@ -194,7 +199,7 @@ def run_campaign(
     say: Callable[[str], None] = print,
     env: dict[str, str] | None = None,
 ) -> Run:
-    """A whole campaign. `env` goes to every program of Naru; `drain_s` bounds the wait for what was sent."""
+    """A whole campaign of at least so many cycles and kills. `env` goes to every program of Naru; `drain_s` bounds the wait for what was sent."""
     target: Target = Embedded(directory, EMBEDDED, env) if embedded else RealServices(directory, SERVICES, env)
     notes = Notes(f"run{seed:x}", seed)
     with target:
@@ -202,7 +207,7 @@ def run_campaign(
                     rate=rate, journal=target.journal, seed=seed)  # fmt: skip
         with load:
             campaign = Campaign(target, notes, load, steps(seed, target.kinds, longest_wait), rate, drain_s, say)
-            verdict = campaign.run(cycles, check_every)
+            verdict = campaign.run(cycles, kills, check_every)
             say(f"{load.rotations_done} rotations, {campaign.uncounted} cycles that met nothing in flight; "
                 f"{notes.unjudged} records without identity were sent beside these")  # fmt: skip
             if not verdict.clean():

@@ -231,10 +231,15 @@ def test_a_cluster_that_is_read_only_makes_everything_wait(case: Callable[..., C
     at = case()
     at.send(at.message("web", ["first"]))
     at.await_all()
+
+    def up() -> float:
+        return at.prepper.metric("naru_dependency_up", name="opensearch")
+
+    assert up() == 1
     at.opensearch.request("PUT", "/_cluster/settings", {"persistent": {"cluster.blocks.read_only": True}})
     try:
         at.send(at.message("web", ["second"], position=1))
-        eventually(lambda: at.prepper.metric("naru_dependency_up", name="opensearch") == 0, 30, "a red dependency")
+        eventually(lambda: up() == 0, 30, "a red dependency")
         assert at.finished() == 1
     finally:
         at.opensearch.request("PUT", "/_cluster/settings", {"persistent": {"cluster.blocks.read_only": None}})

@@ -132,7 +132,7 @@ class Program:
             raise NaruError(f"{self.name} names no listener {listener!r}, only {sorted(self.endpoints)}")
         return f"http://{self.endpoints[listener]}"
 
-    def metric(self, name: str, **labels: str) -> float:
+    def metric(self, name: str, /, **labels: str) -> float:
         """Sum of the samples of a metric whose labels include `labels`; 0 when there is none."""
         return sum(
             value
