@@ -5,6 +5,7 @@ Uses its own client library, not Naru's. Reads without a group, so it moves no c
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,10 +113,41 @@ def cluster_id(bootstrap: str) -> str:
 
 def committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
     """Next offset that a group reads, by partition; partitions without a commit are left out."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "enable.auto.commit": False})
-    try:
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        found = consumer.committed([TopicPartition(topic, partition) for partition in partitions], timeout=30)
-        return {entry.partition: entry.offset for entry in found if entry.offset >= 0}
-    finally:
-        consumer.close()
+    return {partition: offset for partition, (offset, _) in commits(bootstrap, group, topic).items()}
+
+
+def commits(bootstrap: str, group: str, topic: str) -> dict[int, tuple[int, str]]:
+    """What a group has committed, offset and metadata, by partition.
+
+    From Kafka's own topic: the client library takes what lies behind the metadata for a part of it.
+    """
+    found: dict[int, tuple[int, str]] = {}
+    for record in read_topic(bootstrap, "__consumer_offsets"):
+        assert record.key is not None
+        key = io.BytesIO(record.key)
+        if _number(key, 2) > 1 or (_string(key), _string(key)) != (group, topic):
+            continue  # the members of a group, or another one's offset
+        partition = _number(key, 4)
+        if record.value is None:
+            found.pop(partition, None)
+            continue
+        value = io.BytesIO(record.value)
+        if (version := _number(value, 2)) != 4:
+            raise ValueError(f"__consumer_offsets: version {version} of an offset is unknown here")
+        offset = _number(value, 8)
+        _number(value, 4)  # leader epoch
+        found[partition] = (offset, value.read(_varint(value) - 1).decode())
+    return found
+
+
+def _number(data: io.BytesIO, size: int) -> int:
+    return int.from_bytes(data.read(size), signed=True)
+
+
+def _string(data: io.BytesIO) -> str:
+    return data.read(_number(data, 2)).decode()
+
+
+def _varint(data: io.BytesIO) -> int:
+    byte = data.read(1)[0]
+    return byte if byte < 128 else byte - 128 + 128 * _varint(data)
