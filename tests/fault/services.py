@@ -224,6 +224,8 @@ class RealServices(Target):
         for url in self._opensearch.urls[:2]:
             try:
                 health = request(f"{url}/_cluster/health?timeout=1s", timeout=5)
+                if health["delayed_unassigned_shards"]:  # a copy that was not complete yet waits a minute for its node
+                    request(f"{url}/_all/_settings", "PUT", {"index.unassigned.node_left.delayed_timeout": "0"}, timeout=5)
             except (OSError, HttpStatus):
                 return False
             if health["number_of_nodes"] != len(_NODES) or health["status"] != "green":
