@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -161,16 +162,44 @@ EXPORTED int openat(int directory, const char* path, int flags, ...) {
   return refuse_creation(path, flags) ? -1 : next(directory, path, flags, mode);
 }
 
+namespace {
+
+void shift(timespec& time, int64_t nanos) {
+  const int64_t sum = static_cast<int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec + nanos;
+  time.tv_sec = sum / 1'000'000'000;
+  time.tv_nsec = sum % 1'000'000'000;
+}
+
+}  // namespace
+
 EXPORTED int clock_gettime(clockid_t clock, timespec* out) {
   static const auto next = real("clock_gettime", &::clock_gettime);
   const int result = next(clock, out);
   if (result == 0 && clock == CLOCK_REALTIME && control() != nullptr) {
-    const int64_t offset = control()->clock_offset;
-    const int64_t nanos = static_cast<int64_t>(out->tv_sec) * 1'000'000'000 + out->tv_nsec + offset;
-    out->tv_sec = nanos / 1'000'000'000;
-    out->tv_nsec = nanos % 1'000'000'000;
+    shift(*out, control()->clock_offset);
   }
   return result;
+}
+// A wait for a time of the set clock: the kernel does not know that clock. Below gRPC every timer waits so, by
+// the system call; without this its threads would spin for as long as the clock is ahead.
+EXPORTED long syscall(long number, ...) noexcept {
+  static const auto next = real("syscall", &::syscall);
+  long arguments[6];
+  va_list given;
+  va_start(given, number);
+  for (long& argument : arguments) {
+    argument = va_arg(given, long);
+  }
+  va_end(given);
+  timespec until;
+  constexpr long kUntil = FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME;
+  if (number == SYS_futex && (arguments[1] & ~FUTEX_PRIVATE_FLAG) == kUntil && arguments[3] != 0 &&
+      control() != nullptr) {
+    until = *reinterpret_cast<const timespec*>(arguments[3]);
+    shift(until, -control()->clock_offset);
+    arguments[3] = reinterpret_cast<long>(&until);
+  }
+  return next(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
 }
 EXPORTED int gettimeofday(timeval* __restrict out, void* __restrict) noexcept {
   timespec now;
