@@ -50,6 +50,20 @@ File File::of(std::shared_ptr<RestCopy> copy, const Inode& inode) {
   return file;
 }
 
+Result<File> File::again() const {
+  File file;
+  if (copy_ != nullptr) {
+    file.copy_ = copy_;
+    file.copy_inode_ = copy_inode_;
+    return file;
+  }
+  file.fd_ = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (file.fd_ < 0) {
+    return file_error("a file a second time", errno);
+  }
+  return file;
+}
+
 File::File(File&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), copy_(std::move(other.copy_)), copy_inode_(other.copy_inode_) {}
 

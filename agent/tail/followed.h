@@ -29,6 +29,9 @@ class File {
   File& operator=(File&& other) noexcept;
   ~File();
 
+  // Another handle on the same file, whatever its name is by now. kIo.
+  Result<File> again() const;
+
   bool is_open() const { return fd_ >= 0 || copy_ != nullptr; }
   bool is_copy() const { return copy_ != nullptr; }
   void close();

@@ -69,10 +69,13 @@ Result<std::string> Gunzip::read(std::size_t size) {
   return out;
 }
 
-std::optional<Gunzip> open_gzip(const std::string& path) {
-  Result<File> file = File::open(path);
-  const Result<std::string> magic = file ? file->read(0, 2) : Result<std::string>(fail(file.error()));
-  return magic && looks_like_gzip(*magic) ? std::optional(Gunzip(std::move(*file))) : std::nullopt;
+std::optional<Gunzip> open_gzip(const File& file) {
+  const Result<std::string> magic = file.read(0, 2);
+  if (!magic || !looks_like_gzip(*magic)) {
+    return std::nullopt;
+  }
+  Result<File> own = file.again();
+  return own ? std::optional(Gunzip(std::move(*own))) : std::nullopt;
 }
 
 Result<std::string> skip_to(Gunzip& stream, std::uint64_t offset, std::string before) {
@@ -87,8 +90,8 @@ Result<std::string> skip_to(Gunzip& stream, std::uint64_t offset, std::string be
   return before;
 }
 
-Result<std::string> unpacked_head(const std::string& path, const KnownFile& known) {
-  std::optional<Gunzip> stream = known.prefix.size > 0 ? open_gzip(path) : std::nullopt;
+Result<std::string> unpacked_head(const File& file, const KnownFile& known) {
+  std::optional<Gunzip> stream = known.prefix.size > 0 ? open_gzip(file) : std::nullopt;
   if (stream) {
     NARU_TRY(const std::string head, stream->read(kFingerprintBytesMax));
     if (begins_with(head, known.prefix)) {
@@ -102,7 +105,7 @@ Result<std::string> unpacked_head(const std::string& path, const KnownFile& know
       }
     }
   }
-  return fail(ErrorCode::kNotFound, path + " holds something else");
+  return fail(ErrorCode::kNotFound, "it holds something else");
 }
 
 }  // namespace naru::agent

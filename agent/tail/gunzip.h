@@ -38,13 +38,13 @@ class Gunzip {
   bool at_end_ = false;
 };
 
-// nullopt: not to be opened, or not gzip.
-std::optional<Gunzip> open_gzip(const std::string& path);
+// From the beginning of a file that is open. nullopt: not to be read, or not gzip.
+std::optional<Gunzip> open_gzip(const File& file);
 // Reads on up to `offset`; returns the bytes, at most kFingerprintBytesMax, that end there, the last of
 // `before` among them. Fewer when the stream ends before.
 Result<std::string> skip_to(Gunzip& stream, std::uint64_t offset, std::string before);
 // The first bytes of what is packed in a file, if it holds everything that was read of the generation.
 // kNotFound: it does not, or not yet.
-Result<std::string> unpacked_head(const std::string& path, const KnownFile& known);
+Result<std::string> unpacked_head(const File& file, const KnownFile& known);
 
 }  // namespace naru::agent

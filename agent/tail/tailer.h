@@ -54,6 +54,7 @@ class Tailer {
  private:
   struct Suspect {  // perhaps a copy being made
     std::size_t input = 0;
+    Inode inode;
     SourceKey like = 0;       // the file whose beginning it is; 0 while it is empty
     std::uint64_t size = 0;   // up to which that is so
     std::uint64_t since = 0;  // monotonic, of its last growth
@@ -110,7 +111,7 @@ class Tailer {
   void index_head(Followed& file, std::string_view head);
   bool holds_beginning_of(const File& copy, std::uint64_t size, const std::string& head,
                           const Followed& of) const;
-  bool wait_as_suspect(const std::string& path, std::size_t input, const File& file, std::uint64_t size,
+  bool wait_as_suspect(const std::string& path, std::size_t input, const File& file, const File::Facts& facts,
                        const std::string& head);
   void settle_suspects(SourceKey like, std::uint64_t offset);
 
@@ -127,7 +128,7 @@ class Tailer {
   bool find_missed(const Gap& gap, UnixNanos after);
   void note_names(const std::string& path, UnixNanos known_at);
   bool is_sleeping(const File& file, const Inode& inode) const;
-  bool holds_known(const File& file, const std::string& path, std::uint64_t size, bool packed) const;
+  bool holds_known(const File& file, std::uint64_t size, bool packed) const;
   void forget_old();
 
   // --- what is left of files that lost their names (tailer_rest.cc)
@@ -139,7 +140,7 @@ class Tailer {
   void release_copies();
   bool take_up_copy(const FileCheckpoint& sleeping);
   bool take_up_gzip(const FileCheckpoint& sleeping);
-  bool take_up_gzip(const FileCheckpoint& sleeping, const std::string& path);
+  bool take_up_gzip(const FileCheckpoint& sleeping, const File& packed);
   std::shared_ptr<RestCopy> begin_copy(const FileCheckpoint& from, std::string_view head);
   void spool_refused(const Error& error);
 

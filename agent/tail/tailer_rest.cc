@@ -291,21 +291,26 @@ bool Tailer::take_up_copy(const FileCheckpoint& sleeping) {
 bool Tailer::take_up_gzip(const FileCheckpoint& sleeping) {
   const std::string directory = directory_of(sleeping.path);
   for (const std::string& name : regular_files_in(directory)) {
-    if (is_rotated_name(name_of(sleeping.path), name) && take_up_gzip(sleeping, join_path(directory, name))) {
+    if (!is_rotated_name(name_of(sleeping.path), name)) {
+      continue;
+    }
+    if (const Result<File> file = File::open(join_path(directory, name));
+        file && take_up_gzip(sleeping, *file)) {
       return true;
     }
   }
   return false;
 }
 
-// Twice through the stream: first to see that it is this generation, then on into the spool.
-bool Tailer::take_up_gzip(const FileCheckpoint& sleeping, const std::string& path) {
-  const Result<std::string> head = unpacked_head(path, sleeping.known);
+// Twice through one open file, whose name may be another one's by then: first to see that it is this
+// generation, then on into the spool.
+bool Tailer::take_up_gzip(const FileCheckpoint& sleeping, const File& packed) {
+  const Result<std::string> head = unpacked_head(packed, sleeping.known);
   const std::optional<FileCheckpoint> from = unacknowledged(sleeping);
   if (!head || !from || !rests_.is_open()) {
     return false;
   }
-  std::optional<Gunzip> stream = open_gzip(path);
+  std::optional<Gunzip> stream = open_gzip(packed);
   std::shared_ptr<RestCopy> copy = rests_.find(sleeping.source);
   const std::uint64_t begin =
       copy != nullptr ? copy->end() : from->known.offset - window_size_at(from->known.offset);

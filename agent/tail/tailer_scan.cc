@@ -193,7 +193,7 @@ void Tailer::meet(const std::string& path, std::size_t input) {
   // A copy may be seen before the truncation of its original, and that may happen between two looks.
   do {
     settle_rewritten(files_that_begin_like(path, *head));
-    if (find(facts->inode) != nullptr || wait_as_suspect(path, input, *opened, facts->size, *head)) {
+    if (find(facts->inode) != nullptr || wait_as_suspect(path, input, *opened, *facts, *head)) {
       return;
     }
   } while (settle_rewritten(files_that_begin_like(path, *head)));

@@ -162,10 +162,10 @@ bool Tailer::is_sleeping(const File& file, const Inode& inode) const {
 // Whether a file, packed or not, holds all that was read of a generation that is known. `size`: of what it
 // holds, right up to kFingerprintBytesMax. A few bytes are no proof where more follows and nothing of the
 // generation is missing: many files begin with the same line.
-bool Tailer::holds_known(const File& file, const std::string& path, std::uint64_t size, bool packed) const {
+bool Tailer::holds_known(const File& file, std::uint64_t size, bool packed) const {
   const auto holds = [&](const KnownFile& known) {
     if (packed) {
-      return unpacked_head(path, known).has_value();
+      return unpacked_head(file, known).has_value();
     }
     const Result<Look> seen = look_at(file, known);
     return seen && compare(known, seen->seen()) == Match::kCopy;
@@ -273,7 +273,7 @@ bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
     Result<std::string> head = opened->read(0, kFingerprintBytesMax);
     const bool packed = head && looks_like_gzip(*head);
     if (packed) {
-      Result<File> again = File::open(path);
+      Result<File> again = opened->again();
       head = again ? Gunzip(std::move(*again)).read(kFingerprintBytesMax)
                    : Result<std::string>(fail(again.error()));
     }
@@ -292,7 +292,7 @@ bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
       settled = false;
       continue;
     }
-    if (head->empty() || holds_known(*opened, path, packed ? head->size() : facts->size, packed)) {
+    if (head->empty() || holds_known(*opened, packed ? head->size() : facts->size, packed)) {
       continue;
     }
     if (!packed && !follow_new(gap.path, gap.input, std::move(*opened), *facts, *head, 0, false)) {
@@ -314,7 +314,7 @@ bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
     metrics_.generations.add();
     pending_.push_back(encode(fresh));
     put_to_sleep(fresh);
-    if (!commit() || !take_up_gzip(fresh, path)) {
+    if (!commit() || !take_up_gzip(fresh, *opened)) {
       looked_for_.erase(fresh.key);
       missing_[fresh.key] = {1, monotonic_now()};  // looked for again
     }

@@ -84,8 +84,9 @@ bool Tailer::holds_beginning_of(const File& copy, std::uint64_t size, const std:
 }
 
 // True: the file may be a copy that is being made of a file that is followed, and is not read for now.
-bool Tailer::wait_as_suspect(const std::string& path, std::size_t input, const File& file, std::uint64_t size,
-                             const std::string& head) {
+bool Tailer::wait_as_suspect(const std::string& path, std::size_t input, const File& file,
+                             const File::Facts& facts, const std::string& head) {
+  const std::uint64_t size = facts.size;
   SourceKey like = 0;
   const std::vector<SourceKey> keys = files_that_begin_like(path, head);
   for (const SourceKey key : keys) {
@@ -101,9 +102,10 @@ bool Tailer::wait_as_suspect(const std::string& path, std::size_t input, const F
     return false;
   }
   const std::uint64_t now = monotonic_now();
-  Suspect& suspect = suspects_.try_emplace(path, Suspect{input, like, size, now}).first->second;
+  Suspect& suspect = suspects_.try_emplace(path, Suspect{input, facts.inode, like, size, now}).first->second;
   suspect.like = like;
-  if (suspect.size != size) {
+  if (suspect.size != size || suspect.inode != facts.inode) {
+    suspect.inode = facts.inode;
     suspect.size = size;
     suspect.since = now;
   }
@@ -124,7 +126,8 @@ void Tailer::settle_suspects(SourceKey like, std::uint64_t offset) {
     const Result<File::Facts> facts = opened ? opened->facts() : Result<File::Facts>(fail(opened.error()));
     const Result<std::string> head =
         facts ? opened->read(0, kFingerprintBytesMax) : Result<std::string>(fail(facts.error()));
-    if (head && facts->size == suspect.size && facts->size <= offset && find(facts->inode) == nullptr) {
+    if (head && facts->inode == suspect.inode && facts->size == suspect.size && facts->size <= offset &&
+        find(facts->inode) == nullptr) {
       suspects_.erase(path);
       // What makes the copy needless stands in batches that must be noted before it is.
       for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
