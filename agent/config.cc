@@ -152,7 +152,10 @@ void describe(config::Schema<JournaldConfig>& s) {
 }
 
 void describe(config::Schema<ShipConfig>& s) {
-  s.bytes("batch_bytes", &ShipConfig::batch_bytes, "Encoded size at which a request is closed.").min(100'000);
+  s.bytes("batch_bytes", &ShipConfig::batch_bytes, "Encoded size at which a batch is closed.").min(100'000);
+  s.bytes("request_bytes_max", &ShipConfig::request_bytes_max,
+          "Batches that wait for the same connection travel in one request up to this size; 0: each alone.")
+      .max(32u << 20);
   s.bytes("in_flight_bytes_max", &ShipConfig::in_flight_bytes_max,
           "Encoded bytes that are not acknowledged; over it files wait.");
   s.field("connections", &ShipConfig::connections,

@@ -59,7 +59,8 @@ struct JournaldConfig {
 };
 
 struct ShipConfig {
-  std::size_t batch_bytes = 780'000;           // a request is closed at this encoded size
+  std::size_t batch_bytes = 780'000;           // a batch is closed at this encoded size
+  std::size_t request_bytes_max = 3u << 20;    // batches that wait for a connection go together up to this
   std::size_t in_flight_bytes_max = 8u << 20;  // encoded and not acknowledged; over it files wait
   std::size_t connections = 2;                 // each file keeps to one of them, so its order stands
   std::chrono::milliseconds linger{100};       // least time between two requests that are not full

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "agent/ship/outcome.h"
 #include "agent/ship/split.h"
@@ -20,12 +21,12 @@ std::uint64_t nanos(std::chrono::milliseconds time) {
   return static_cast<std::uint64_t>(time.count()) * kNanosPerMilli;
 }
 
-net::HttpRequest make_request(const std::string& body) {
+net::HttpRequest make_request(std::string body) {
   net::HttpRequest request;
   request.method = "POST";
   request.target = "/v1/logs";
   request.headers.set("Content-Type", "application/x-protobuf");
-  request.body = body;
+  request.body = std::move(body);
   return request;
 }
 
@@ -134,26 +135,35 @@ std::optional<double> Shipper::oldest_age() const {
   return static_cast<double>(monotonic_now() - oldest) / static_cast<double>(kNanosPerSecond);
 }
 
-std::optional<Shipper::Piece> Shipper::next_piece(Lane& lane) {
+std::vector<Shipper::Piece> Shipper::next_pieces(Lane& lane) {
   std::unique_lock lock(mutex_);
   while (true) {
     const std::uint64_t now = monotonic_now();
     if (stopping_ && (lane.queue.empty() || now >= stop_at_)) {
-      return std::nullopt;
+      return {};
     }
-    std::optional<Piece> piece;
+    std::vector<Piece> pieces;
     if (!stopping_ && !lane.held.empty() && lane.held.front().due <= now) {
-      piece = std::move(lane.held.front().piece);
+      pieces.push_back(std::move(lane.held.front().piece));
       lane.held.pop_front();
-      held_records_ -= piece->records;
+      held_records_ -= pieces.front().records;
       metrics_.held_records.set(static_cast<double>(held_records_));
-    } else if (!lane.queue.empty()) {
-      piece = std::move(lane.queue.front());
-      lane.queue.pop_front();
+    } else {
+      std::size_t bytes = 0;
+      while (!lane.queue.empty() &&
+             (pieces.empty() ||
+              (lane.alone == 0 && bytes + lane.queue.front().body.size() <= config_.request_bytes_max))) {
+        bytes += lane.queue.front().body.size();
+        pieces.push_back(std::move(lane.queue.front()));
+        lane.queue.pop_front();
+      }
+      if (!pieces.empty() && lane.alone > 0) {
+        --lane.alone;
+      }
     }
-    if (piece) {
-      lane.under_way = piece->parcel;
-      return piece;
+    if (!pieces.empty()) {
+      lane.under_way = pieces.front().parcel;
+      return pieces;
     }
     if (lane.held.empty()) {
       lane.changed.wait(lock);
@@ -164,8 +174,12 @@ std::optional<Shipper::Piece> Shipper::next_piece(Lane& lane) {
 }
 
 void Shipper::run(Lane& lane) {
-  while (auto piece = next_piece(lane)) {
-    const Step step = deliver(lane, std::move(*piece));
+  while (true) {
+    std::vector<Piece> pieces = next_pieces(lane);
+    if (pieces.empty()) {
+      return;
+    }
+    const Step step = deliver(lane, std::move(pieces));
     {
       const std::lock_guard lock(mutex_);
       lane.under_way.reset();
@@ -184,26 +198,41 @@ bool Shipper::pause(Lane& lane, std::chrono::milliseconds wait) {
   return !stopping_;
 }
 
-Shipper::Step Shipper::deliver(Lane& lane, Piece piece) {
+Shipper::Step Shipper::deliver(Lane& lane, std::vector<Piece> pieces) {
   std::uint64_t seed = 0;
   fill_random(&seed, sizeof seed);
   flow::RetryPolicy backoff({.first = config_.retry_initial, .max = config_.retry_max}, seed);
-  sent_records_ += piece.records;
+  std::uint64_t records = 0;
+  for (const Piece& piece : pieces) {
+    records += piece.records;
+  }
+  sent_records_ += records;
   for (std::uint32_t attempt = 1;; ++attempt) {
-    const auto answer = lane.transport->exchange(make_request(piece.body), config_.request_timeout);
+    std::string
+        body;  // requests of OTLP behind one another are one request (Protocol Buffers, "Last One Wins")
+    for (const Piece& piece : pieces) {
+      body += piece.body;
+    }
+    const auto answer = lane.transport->exchange(make_request(std::move(body)), config_.request_timeout);
     const Outcome outcome = classify(answer, wall_now());
     switch (outcome.verdict) {
-      case Verdict::kDelivered:
+      case Verdict::kDelivered: {
         note_answer(true, {});
         if (outcome.rejected > 0 || !outcome.reason.empty()) {
           telemetry::log_error("agent", "the collector left out {} of {} records of an accepted request: {}",
-                               outcome.rejected, piece.records, outcome.reason);
+                               outcome.rejected, records, outcome.reason);
         }
-        finish(piece, std::min(outcome.rejected, piece.records));
+        std::uint64_t rejected = outcome.rejected;  // which ones is not told
+        for (const Piece& piece : pieces) {
+          const std::uint64_t share = std::min(rejected, piece.records);
+          finish(piece, share);
+          rejected -= share;
+        }
         return Step::kGoOn;
+      }
       case Verdict::kSmaller:
         note_answer(true, {});
-        split_or_hold(lane, std::move(piece), outcome.reason);
+        refuse(lane, std::move(pieces), outcome.reason);
         return Step::kGoOn;
       case Verdict::kBlocked:
       case Verdict::kAgain: note_answer(false, outcome.reason); break;
@@ -238,6 +267,17 @@ void Shipper::finish(const Piece& piece, std::uint64_t rejected) {
   }
 }
 
+void Shipper::refuse(Lane& lane, std::vector<Piece> pieces, const std::string& reason) {
+  if (pieces.size() == 1) {
+    split_or_hold(lane, std::move(pieces.front()), reason);
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  lane.alone = pieces.size();
+  lane.queue.insert(lane.queue.begin(), std::make_move_iterator(pieces.begin()),
+                    std::make_move_iterator(pieces.end()));
+}
+
 void Shipper::split_or_hold(Lane& lane, Piece piece, const std::string& reason) {
   metrics_.refused.add();
   if (piece.records > 1) {
@@ -246,6 +286,7 @@ void Shipper::split_or_hold(Lane& lane, Piece piece, const std::string& reason) 
     const std::uint64_t first = piece.records / 2;
     in_flight_bytes_ += halves->first.size() + halves->second.size() - piece.body.size();
     const std::lock_guard lock(mutex_);
+    lane.alone += 2;
     lane.queue.push_front({piece.parcel, std::move(halves->second), piece.records - first});
     lane.queue.push_front({piece.parcel, std::move(halves->first), first});
     return;

@@ -1,10 +1,11 @@
 // Sends batches to the collector over a few connections and says when each is durable there.
 //
-// Every source keeps to one connection, with one request at a time, so the order of its records stands. A
-// batch is repeated until it is delivered, halved when it is refused as it is; a single record that is
-// refused is held beside the queue and offered again every `held_retry`, never dropped. Bodies count against
-// `in_flight_bytes_max` until they are delivered, so refusals that pile up end in backpressure.
-// Does not note anything on disk: the caller does that before send() and after take_done().
+// Every source keeps to one connection, with one request at a time, so the order of its records stands.
+// Batches that wait for the same connection travel in one request, so that under load the wait for an fsync
+// or for Kafka is shared. A batch is repeated until it is delivered, halved when it is refused as it is; a
+// single record that is refused is held beside the queue and offered again every `held_retry`, never dropped.
+// Bodies count against `in_flight_bytes_max` until they are delivered, so refusals that pile up end in
+// backpressure. Does not note anything on disk: the caller does that before send() and after take_done().
 // Threads: one per connection. All members may be called from any thread.
 #pragma once
 
@@ -99,18 +100,21 @@ class Shipper {
     std::unique_ptr<net::HttpTransport> transport;
     std::deque<Piece> queue;
     std::deque<Held> held;
-    std::shared_ptr<Parcel> under_way;
+    std::size_t alone = 0;              // so many pieces were refused together: each goes alone
+    std::shared_ptr<Parcel> under_way;  // the oldest
     std::condition_variable changed;
     std::thread thread;
   };
   enum class Step { kGoOn, kStopped };
 
   void run(Lane& lane);
-  Step deliver(Lane& lane, Piece piece);
+  Step deliver(Lane& lane, std::vector<Piece> pieces);
   // False: stopping.
   bool pause(Lane& lane, std::chrono::milliseconds wait);
-  std::optional<Piece> next_piece(Lane& lane);
+  // For one request; none: stopping.
+  std::vector<Piece> next_pieces(Lane& lane);
   void finish(const Piece& piece, std::uint64_t rejected);
+  void refuse(Lane& lane, std::vector<Piece> pieces, const std::string& reason);
   void split_or_hold(Lane& lane, Piece piece, const std::string& reason);
   void note_answer(bool up, const std::string& reason);
   std::optional<double> oldest_age() const;

@@ -307,9 +307,10 @@ Result<Assignment> KafkaConsumer::bounds_of(const TopicPartition& partition, int
   // librdkafka asks the leader that it knows, and for a partition that it does not read yet it learns of
   // another one only by topic.metadata.refresh.interval.ms: asking for the topic tells it.
   (void)ask_partition_count(client_.get(), partition.topic, std::chrono::milliseconds(timeout_ms));
-  return fail(to_error(code, fmt::format("{} is not read yet, its leader does not say where its log begins and "
-                                         "ends; it is asked again",
-                                         partition_name(partition.topic, partition.partition))));
+  return fail(
+      to_error(code, fmt::format("{} is not read yet, its leader does not say where its log begins and "
+                                 "ends; it is asked again",
+                                 partition_name(partition.topic, partition.partition))));
 }
 
 Result<void> KafkaConsumer::assign(std::vector<Assignment>& partitions) {

@@ -180,8 +180,8 @@ EXPORTED int clock_gettime(clockid_t clock, timespec* out) {
   }
   return result;
 }
-// A wait for a time of the set clock: the kernel does not know that clock. Below gRPC every timer waits so, by
-// the system call; without this its threads would spin for as long as the clock is ahead.
+// A wait for a time of the set clock: the kernel does not know that clock. Below gRPC every timer waits so,
+// by the system call; without this its threads would spin for as long as the clock is ahead.
 EXPORTED long syscall(long number, ...) noexcept {
   static const auto next = real("syscall", &::syscall);
   long arguments[6];

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <future>
 #include <set>
 
 #include "core/otlp/build.h"
@@ -27,6 +28,21 @@ class ShipperTest : public testing::Test {
       changed_.notify_all();
     });
     shipper_->start();
+  }
+  // Starts, and batch 1 is under way until release_.
+  void start_busy(test::FakeCollector::Answer answer) {
+    std::promise<void> under_way;
+    collector_.answer_with([this, &under_way, gate = release_.get_future().share(),
+                            answer = std::move(answer)](const auto& records) {
+      if (!std::exchange(busy_, true)) {
+        under_way.set_value();
+        gate.wait();
+      }
+      return answer(records);
+    });
+    start();
+    shipper_->send(0, shipment(1, {"first"}));
+    under_way.get_future().wait();
   }
   static Shipment shipment(BatchNumber number, const std::vector<std::string>& bodies) {
     otlp::LogsBuilder builder;
@@ -57,6 +73,8 @@ class ShipperTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable changed_;
   int changes_ = 0;
+  std::promise<void> release_;
+  bool busy_ = false;  // of the connection's thread
   std::unique_ptr<Shipper> shipper_;
 };
 
@@ -179,6 +197,47 @@ TEST_F(ShipperTest, KeepsTheOrderOfALane) {
   for (std::size_t i = 0; i < accepted.size(); ++i) {
     EXPECT_EQ(accepted[i].position, (i + 1) * 100);
   }
+}
+
+// While one request is under way, what waits behind it is gathered, up to the limit.
+TEST_F(ShipperTest, BatchesThatWaitTravelTogether) {
+  config_.connections = 1;
+  config_.request_bytes_max = 3'500;
+  start_busy([](const auto&) { return test::FakeCollector::ok(); });
+  for (BatchNumber number = 2; number <= 8; ++number) {
+    shipper_->send(0, shipment(number, {std::string(900, 'x'), "y"}));
+  }
+  release_.set_value();
+  EXPECT_EQ(wait_done(8).size(), 8U);
+  const auto seen = collector_.seen();
+  std::vector<std::size_t> records;
+  for (const auto& request : seen) {
+    records.push_back(request.size());
+  }
+  EXPECT_EQ(records, (std::vector<std::size_t>{1, 6, 6, 2}));
+  const auto accepted = collector_.accepted();
+  for (std::size_t i = 1; i < accepted.size(); ++i) {
+    EXPECT_EQ(accepted[i].position, (2 + (i - 1) / 2) * 100 + (i - 1) % 2);
+  }
+}
+
+TEST_F(ShipperTest, BatchesThatAreRefusedTogetherGoAlone) {
+  config_.connections = 1;
+  start_busy([](const auto& records) {
+    const bool bad = std::ranges::any_of(records, [](const auto& record) { return record.body == "bad"; });
+    return bad && records.size() > 1 ? test::FakeCollector::status(413) : test::FakeCollector::ok();
+  });
+  shipper_->send(0, shipment(2, {"a", "b"}));
+  shipper_->send(0, shipment(3, {"bad", "c"}));
+  shipper_->send(0, shipment(4, {"d", "e"}));
+  release_.set_value();
+  EXPECT_EQ(wait_done(4).size(), 4U);
+  std::vector<std::uint64_t> positions;
+  for (const auto& record : collector_.accepted()) {
+    positions.push_back(record.position);
+  }
+  EXPECT_EQ(positions, (std::vector<std::uint64_t>{100, 200, 201, 300, 301, 400, 401}));
+  EXPECT_EQ(shipper_->in_flight_bytes(), 0U);
 }
 
 TEST_F(ShipperTest, ItsRoomIsBounded) {
