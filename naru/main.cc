@@ -10,6 +10,7 @@
 #include "core/program/stop_signals.h"
 #include "naru/bootstrap/bootstrap.h"
 #include "naru/check/check.h"
+#include "naru/deadletter/deadletter.h"
 #include "naru/ledger/ledger.h"
 #include "naru/spool/spool.h"
 #include "naru/up/up.h"
@@ -42,6 +43,11 @@ int main(int argc, char** argv) {
   CLI::App* spool_verb = app.add_subcommand("spool", "look into, check or export the logs on disk");
   add_flags(*spool_verb, spool);
 
+  DeadLetterOptions deadletter;
+  CLI::App* deadletter_verb =
+      app.add_subcommand("deadletter", "look at the records that were refused, and send them again");
+  add_flags(*deadletter_verb, deadletter);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -62,8 +68,12 @@ int main(int argc, char** argv) {
   if (*spool_verb) {
     return run_spool(spool);
   }
+  if (*deadletter_verb) {
+    return run_deadletter(deadletter, signals);
+  }
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
-  fmt::print(stderr,
-             "naru: say what to do: up, check, bootstrap, ledger or spool; naru --help explains them\n");
+  fmt::print(
+      stderr,
+      "naru: say what to do: up, check, bootstrap, ledger, spool or deadletter; naru --help explains them\n");
   return program::kExitUsage;
 }

@@ -1,11 +1,13 @@
-// The headers of a dead letter (contracts.md 4), the same from every stage that writes one.
+// The headers of a dead letter (contracts.md 4), the same from every stage that writes one. Pure.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/base/clock.h"
+#include "core/base/result.h"
 #include "core/bus/bus.h"
 
 namespace naru::bus {
@@ -26,18 +28,22 @@ struct DeadLetterHead {
   std::string pipeline;
 };
 
-inline std::vector<Header> dead_letter_headers(const DeadLetterHead& head) {
-  return {{"naru.dl.kind", head.kind},
-          {"naru.dl.type", head.type},
-          {"naru.dl.reason", head.reason},
-          {"naru.dl.status", std::to_string(head.status)},
-          {"naru.dl.index", head.index},
-          {"naru.dl.attempts", std::to_string(head.attempts)},
-          {"naru.dl.source", head.source},
-          {"naru.dl.config_hash", head.config_hash},
-          {"naru.dl.first_failed_at", format_rfc3339(head.first_failed_at)},
-          {"naru.dl.failed_at", format_rfc3339(head.failed_at)},
-          {"naru.dl.pipeline", head.pipeline}};
-}
+std::vector<Header> dead_letter_headers(const DeadLetterHead& head);
+
+// As far as `headers` can be read. `problem`: what of them is missing or malformed, for a person; empty:
+// nothing.
+struct ReadDeadLetterHead {
+  DeadLetterHead head;
+  std::string problem;
+};
+ReadDeadLetterHead read_dead_letter_headers(std::span<const Header> headers);
+
+// "topic/partition/offset". kInvalidArgument.
+struct RecordPosition {
+  std::string topic;
+  std::int32_t partition = 0;
+  std::int64_t offset = 0;  // -1: it never got one
+};
+Result<RecordPosition> parse_record_position(std::string_view text);
 
 }  // namespace naru::bus

@@ -6,6 +6,7 @@ data sets of its own, so that one that is held does not meet another.
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections import Counter
@@ -24,6 +25,7 @@ from support.index import Index
 from support.naru import Program, eventually, run, write_config
 from support.services.kafka import KafkaCluster
 from support.services.opensearch import HttpStatus, NodeSpec, OpenSearchCluster
+from support.services.process import free_port
 from support.services.services import Services
 
 DAY_NS = 86_400_000_000_000
@@ -58,8 +60,8 @@ class Case:
             "datasets": {f"{self.name}_{suffix}": declared for suffix, declared in datasets.items()},
             "bootstrap": {"partitions": 1},
         }
-        path = write_config(directory / "bootstrap.yaml", self.config)
-        done = run("naru", "bootstrap", "--config", str(path), "--apply")
+        self.config_path = write_config(directory / "bootstrap.yaml", self.config)
+        done = run("naru", "bootstrap", "--config", str(self.config_path), "--apply")
         assert done.returncode == 0, done.stdout + done.stderr
         self.prepper = Program.configured("naru-prepper", self.config, directory)
 
@@ -109,6 +111,12 @@ class Case:
 
     def dead_letters(self) -> list[KafkaRecord]:
         return read_topic(self.kafka.bootstrap, f"{self.name}.dead")
+
+    def deadletter(self, verb: str, *arguments: str) -> str:
+        """What `naru deadletter` prints."""
+        done = run("naru", "deadletter", verb, "--config", str(self.config_path), *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def settings(self, suffix: str, value: dict[str, Any], days_ago: int = 0) -> None:
         self.opensearch.request("PUT", f"/{self.index(suffix, days_ago)}/_settings", value)
@@ -163,6 +171,58 @@ def test_documents_that_the_mapping_refuses_become_dead_letters(case: Callable[.
         assert told["naru.dl.index"] == at.index("web")
         assert told["naru.origin"].startswith(told["naru.origin"].split("/")[0] + f"/{at.name}/0/0/")
     assert sum(at.held(cause) for cause in ("disk", "refused", "mapping", "unavailable")) == 0
+
+
+def test_dead_letters_are_looked_at_exported_and_replayed_into_one_document(
+    case: Callable[..., Case], tmp_path: Path
+) -> None:
+    at = case()
+    at.opensearch.request(
+        "PUT", "/" + at.index("web"), {"mappings": {"properties": {"body": {"type": "integer"}}}}
+    )
+    at.send(at.message("web", ["1", "no number", "2"]))
+    at.await_all()
+    (line,) = at.deadletter("list", "--output", "json", "--filter", "dl.status == 400").splitlines()
+    letter = json.loads(line)
+    assert "no number" not in line
+    assert letter["index"] == at.index("web")
+    assert at.deadletter("list", "--output", "json", "--filter", 'record.body == "1"') == ""
+    shown = json.loads(at.deadletter("show", letter["position"], "--raw"))
+    assert shown["record"]["body"] == "no number"
+    (path,) = at.deadletter("export", "--raw", "--to", str(tmp_path / "letters")).splitlines()
+    (exported,) = json.loads(Path(path).read_text())["dlqObjects"]
+    assert exported["failedData"]["indexId"] == letter["id"]
+    assert exported["failedData"]["document"]["body"] == "no number"
+
+    assert "1 dead letters would be replayed" in at.deadletter("replay", "--to", "source", "--dry-run")
+    at.opensearch.request("DELETE", "/" + at.index("web"))
+    for replayed in (1, 2):
+        assert "1 dead letters replayed, 0 left out" in at.deadletter("replay", "--to", "source")
+        at.sent += 1
+        at.await_all()
+        (hit,) = Index(at.opensearch.url, f"logs-otel-v1-{at.dataset('web')}-*").hits()
+        assert hit["_source"]["body"] == "no number", replayed
+        assert hit["_id"] == letter["id"]
+    assert len(at.dead_letters()) == 1
+
+
+def test_a_wrong_place_of_dead_letters_is_named(own: Services, tmp_path: Path) -> None:
+    assert own.kafka is not None
+    kafka = own.kafka.bootstrap
+    for arguments, code, words in (
+        (["list", "--brokers", kafka, "--topic", "nothing.here"], 1, "there is no topic nothing.here"),
+        (["list", "--brokers", f"127.0.0.1:{free_port()}"], 1, "127.0.0.1"),
+        (["list", "--config", str(tmp_path / "no.yaml")], 2, "no.yaml"),
+        (["list", "--data", str(tmp_path)], 1, "is not the data directory of a `naru up`"),
+        (["list", "--brokers", kafka, "--filter", "dl.status = 4"], 2, "column 11"),
+        (["replay", "--brokers", kafka], 2, "--to is required"),
+        (["replay", "--brokers", kafka, "--to", "source", "--rate", "0"], 2, "--rate"),
+        (["replay", "--brokers", kafka, "--to", "source", "--rate", "-3"], 2, "--rate"),
+        (["show", "--brokers", kafka, "everything"], 2, "is not topic/partition/offset"),
+        ([], 2, "subcommand"),
+    ):
+        done = run("naru", "deadletter", *arguments)
+        assert (done.returncode, words in done.stderr + done.stdout) == (code, True), (arguments, done)
 
 
 @pytest.mark.parametrize(
