@@ -55,9 +55,12 @@ Result<Place> find_place(const DeadLetterOptions& options) {
   }
   Place out;
   if (!options.config.empty()) {
-    NARU_TRY(const auto config, config::load_file<prepper::ProgramConfig>(options.config));
-    NARU_TRY(out.kafka, bus::make_kafka_bus(config.kafka));
-    out.topic = config.topics.dead_letters;
+    const auto config = config::load_file<prepper::ProgramConfig>(options.config);
+    if (!config) {
+      return fail(ErrorCode::kInvalidArgument, config.error().message());
+    }
+    NARU_TRY(out.kafka, bus::make_kafka_bus(config->kafka));
+    out.topic = config->topics.dead_letters;
   } else if (!options.brokers.empty()) {
     bus::KafkaBusConfig kafka;
     kafka.brokers = options.brokers;

@@ -120,7 +120,7 @@ Result<void> read_embedded(const std::string& data, const ReadOptions& options, 
   std::error_code error;
   const std::string topics = bus_directory(data) + "/topics";
   if (!fs::is_directory(topics, error)) {
-    return fail(ErrorCode::kNotFound,
+    return fail(ErrorCode::kInvalidArgument,
                 fmt::format("'{}' is not the data directory of a `naru up`: there is no {}", data, topics));
   }
   std::vector<std::int32_t> partitions;

@@ -30,8 +30,8 @@ using Visitor = std::function<Result<Visit>(Letter&)>;
 // kNotFound: no such topic. kUnavailable, kTimeout: Kafka is away or does not deliver.
 Result<void> read_kafka(bus::Bus& bus, const ReadOptions& options, const Visitor& visitor);
 
-// `data`: the directory of a `naru up`, running or not. kNotFound: there is no bus in it. A topic that nobody
-// wrote to yet holds nothing.
+// `data`: the directory of a `naru up`, running or not. kInvalidArgument: there is no bus in it. A topic that
+// nobody wrote to yet holds nothing.
 Result<void> read_embedded(const std::string& data, const ReadOptions& options, const Visitor& visitor);
 
 std::string bus_directory(const std::string& data);

@@ -213,7 +213,7 @@ def test_a_wrong_place_of_dead_letters_is_named(own: Services, tmp_path: Path) -
         (["list", "--brokers", kafka, "--topic", "nothing.here"], 1, "there is no topic nothing.here"),
         (["list", "--brokers", f"127.0.0.1:{free_port()}"], 1, "127.0.0.1"),
         (["list", "--config", str(tmp_path / "no.yaml")], 2, "no.yaml"),
-        (["list", "--data", str(tmp_path)], 1, "is not the data directory of a `naru up`"),
+        (["list", "--data", str(tmp_path)], 2, "is not the data directory of a `naru up`"),
         (["list", "--brokers", kafka, "--filter", "dl.status = 4"], 2, "column 11"),
         (["replay", "--brokers", kafka], 2, "--to is required"),
         (["replay", "--brokers", kafka, "--to", "source", "--rate", "0"], 2, "--rate"),

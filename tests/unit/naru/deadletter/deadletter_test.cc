@@ -189,7 +189,7 @@ TEST_F(DeadLetterVerb, ExportsWholeFilesOnly) {
 
 TEST_F(DeadLetterVerb, AMistakeOfThePersonIsNamed) {
   const Ran nothing = run(Action::kList);
-  EXPECT_EQ(nothing.code, 1);
+  EXPECT_EQ(nothing.code, 2);
   EXPECT_THAT(nothing.err, HasSubstr("is not the data directory of a `naru up`"));
   write(1);
   options_.filter = "dl.kin == 'logs'";
