@@ -7,6 +7,7 @@ only what its own sources wrote. The keys of the configurations are those of con
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ class Platform(ABC):
     kafka: KafkaCluster | None = None
     journal: Journal | None = None
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, env: Mapping[str, str] | None = None) -> None:
         self.directory = directory
+        self.env = env  # of every program
         self.log_root = directory / "logs"
         self.log_root.mkdir(parents=True)
         self.programs: dict[str, Program] = {}
@@ -115,8 +117,14 @@ class FourPrograms(Platform):
     restart. The agent reads `log_root` and a journal directory of its own.
     """
 
-    def __init__(self, directory: Path, kafka: KafkaCluster, opensearch: OpenSearchCluster) -> None:
-        super().__init__(directory)
+    def __init__(
+        self,
+        directory: Path,
+        kafka: KafkaCluster,
+        opensearch: OpenSearchCluster,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(directory, env)
         self.kafka = kafka
         self.opensearch = opensearch
         self.journal = Journal(directory / "journal")
@@ -144,7 +152,7 @@ class FourPrograms(Platform):
             ("naru-collector", self._collector()),
             ("naru-agent", self._agent()),
         ):
-            program = Program.configured(name, config, self.directory)
+            program = Program.configured(name, config, self.directory, self.env)
             self.programs[name] = started.enter_context(program)
 
     def bootstrap(self) -> Any:
@@ -198,4 +206,4 @@ class NaruUp(Platform):
         # Fixed ports, so that what the sources were told stays true over a restart.
         for flag in ("http", "store", "otlp-grpc", "otlp-http", "syslog", "admin"):
             arguments += [f"--{flag}", f"127.0.0.1:{free_port()}"]
-        self.programs["naru"] = started.enter_context(Program("naru", arguments, self.directory))
+        self.programs["naru"] = started.enter_context(Program("naru", arguments, self.directory, self.env))
