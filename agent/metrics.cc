@@ -37,6 +37,8 @@ Metrics::Metrics(telemetry::Registry& r)
       spool_copied_bytes(r.counter("naru_agent_spool_copied_bytes_total", "Bytes copied to the spool")),
       spool_refused(r.counter("naru_agent_spool_refused_total",
                               "Copies that the spool's limit or the disk refused; the files are kept open")),
+      spool_damaged_bytes(r.counter("naru_agent_spool_damaged_bytes_total",
+                                    "Bytes of the agent's spool that failed their checksums.")),
       missed_generations(r.counter("naru_agent_missed_generations_total",
                                    "Files found that came and were rotated away between two looks")),
       checkpoint_failures(r.counter("naru_agent_checkpoint_failures_total", "Failed writes of the state")),

@@ -16,7 +16,7 @@ struct Metrics {
   telemetry::Counter unreadable_files, files_over_limit, generations, copies_inherited;
   telemetry::Counter batches, batch_bytes, retries, refused, partial_success_rejected;
   telemetry::Gauge spool_bytes, spool_copies;
-  telemetry::Counter spool_copied_bytes, spool_refused, missed_generations;
+  telemetry::Counter spool_copied_bytes, spool_refused, spool_damaged_bytes, missed_generations;
   telemetry::Counter checkpoint_failures, inotify_overflows, journal_entries;
 };
 

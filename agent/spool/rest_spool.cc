@@ -100,7 +100,9 @@ Result<void> RestSpool::open(UnixNanos now) {
       log_.reset();
       return fail(batch.error());
     }
-    damaged_entries_ += batch->damage.size();
+    for (const spool::Damage& damage : batch->damage) {
+      note_damage(damage.bytes);
+    }
     for (const spool::EntryView& entry : batch->entries) {
       take(entry.payload, entry.offset);
     }
@@ -111,12 +113,18 @@ Result<void> RestSpool::open(UnixNanos now) {
   return {};
 }
 
+void RestSpool::note_damage(std::uint64_t bytes) {
+  ++damaged_places_;
+  damaged_bytes_ += bytes;
+}
+
 // One entry of an earlier start. What does not follow on what is known of its copy is a repeat, or stands
 // behind damage: neither belongs to it.
 void RestSpool::take(std::string_view payload, std::uint64_t entry) {
+  const std::size_t bytes = payload.size();
   Source source{};
   if (payload.size() < 1 + source.size()) {
-    ++damaged_entries_;
+    note_damage(bytes);
     return;
   }
   const char type = payload.front();
@@ -128,7 +136,7 @@ void RestSpool::take(std::string_view payload, std::uint64_t entry) {
   }
   if (type == kBegin) {
     if (payload.size() < 12) {
-      ++damaged_entries_;
+      note_damage(bytes);
       return;
     }
     auto copy = std::make_shared<RestCopy>();
@@ -137,13 +145,13 @@ void RestSpool::take(std::string_view payload, std::uint64_t entry) {
     const auto head_size = load_le<std::uint32_t>(payload.data() + 8);
     payload.remove_prefix(12);
     if (payload.size() < head_size) {
-      ++damaged_entries_;
+      note_damage(bytes);
       return;
     }
     copy->head_ = payload.substr(0, head_size);
     State one;
     if (!apply_entry(one, payload.substr(head_size)) || one.files.size() != 1) {
-      ++damaged_entries_;
+      note_damage(bytes);
       return;
     }
     copy->file_ = std::move(one.files.begin()->second);

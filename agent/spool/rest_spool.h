@@ -78,12 +78,14 @@ class RestSpool {
 
   // On disk.
   std::uint64_t bytes() const { return log_ != nullptr ? log_->stats().bytes : 0; }
-  std::uint64_t damaged_entries() const { return damaged_entries_; }
+  std::uint64_t damaged_places() const { return damaged_places_; }
+  std::uint64_t damaged_bytes() const { return damaged_bytes_; }
 
  private:
   friend class RestCopy;
   Result<std::uint64_t> write(std::string_view head, std::string_view body, UnixNanos now);
   void take(std::string_view payload, std::uint64_t entry);
+  void note_damage(std::uint64_t bytes);
   void trim(UnixNanos now);
 
   spool::FileSystem& files_;
@@ -92,7 +94,8 @@ class RestSpool {
   std::unique_ptr<spool::SegmentLog> log_;
   std::map<Source, std::shared_ptr<RestCopy>> copies_;
   std::vector<Source> to_end_;  // released, but the log could not be told yet
-  std::uint64_t damaged_entries_ = 0;
+  std::uint64_t damaged_places_ = 0;
+  std::uint64_t damaged_bytes_ = 0;
 };
 
 }  // namespace naru::agent

@@ -48,9 +48,11 @@ void Tailer::open_spool() {
     spool_refused(opened.error());
     return;
   }
-  if (rests_.damaged_entries() > 0) {
-    telemetry::log_error("agent", "{} damaged places in the agent's spool {}/spool were passed over",
-                         rests_.damaged_entries(), config_.state_dir);
+  if (rests_.damaged_places() > 0) {
+    metrics_.spool_damaged_bytes.add(rests_.damaged_bytes());
+    telemetry::log_error("agent",
+                         "{} damaged places, {} bytes, in the agent's spool {}/spool were passed over",
+                         rests_.damaged_places(), rests_.damaged_bytes(), config_.state_dir);
   }
   std::set<Source> known;
   for (const auto& [key, file] : followed_) {

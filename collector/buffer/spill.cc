@@ -128,6 +128,8 @@ Spill::Spill(spool::FileSystem& files, const SpillConfig& config, Ledger& ledger
                                        "again.")),
       position_failures_(registry.counter("naru_collector_spill_position_failures_total",
                                           "Times that the spill's position could not be stored.")),
+      damaged_bytes_(registry.counter("naru_collector_spill_damaged_bytes_total",
+                                      "Bytes of the spill's files that failed their checksums.")),
       refused_full_(refusals(registry, "disk_full")),
       refused_failing_(refusals(registry, "disk_failing")),
       refused_bound_(refusals(registry, "bound")),
@@ -512,6 +514,7 @@ Result<void> Spill::pass_rest(const Batch& batch) {
     telemetry::log_error(kComponent, "{} damaged bytes in segment {} of {} at {} ({}): {} requests are lost",
                          damage.bytes, damage.segment, config_.directory, damage.position,
                          spool::to_string(damage.kind), damage.entries_lost);
+    damaged_bytes_.add(damage.bytes);
     entries_lost += damage.entries_lost;
   }
   if (entries_lost == 0) {

@@ -132,7 +132,7 @@ class Spill {
   spool::FileSystem& files_;
   const SpillConfig config_;
   Ledger& ledger_;
-  telemetry::Counter repeats_spared_, position_failures_;
+  telemetry::Counter repeats_spared_, position_failures_, damaged_bytes_;
   telemetry::Counter refused_full_, refused_failing_, refused_bound_;
   telemetry::Gauge disk_failing_;
   std::atomic<bool> disk_ok_{true};

@@ -155,6 +155,28 @@ TEST_F(RestSpoolTest, ACrashAtAnyCallKeepsWhatWasCopied) {
 }
 
 // A full or failing disk refuses a piece; the same again is taken once it works, and stands once.
+TEST_F(RestSpoolTest, DamageEndsItsCopyThereAndLeavesTheOthersAlone) {
+  {
+    const auto spool = reopened();
+    for (unsigned char source = 1; source <= 2; ++source) {
+      auto copy = spool->begin(a_file(source), bytes_from(0, 1'024), 0, 1).value();
+      ASSERT_TRUE(spool->append(*copy, std::string(1'000, static_cast<char>('0' + source)), 2'000, 1));
+      ASSERT_TRUE(spool->append(*copy, std::string(1'000, static_cast<char>('A' + source)), 2'000, 1));
+    }
+  }
+  const std::string path = "/state/spool/" + spool::segment_name(0);
+  std::string bytes = files_.contents(path);
+  bytes[bytes.find(std::string(1'000, 'B')) + 500] ^= 1;  // of the first copy's second piece
+  files_.overwrite(path, bytes);
+  const auto spool = reopened();
+  EXPECT_EQ(spool->damaged_places(), 1U);
+  EXPECT_GE(spool->damaged_bytes(), 1'000U);
+  ASSERT_NE(spool->find(a_file(1).source), nullptr);
+  EXPECT_EQ(spool->find(a_file(1).source)->end(), 1'000U);
+  ASSERT_NE(spool->find(a_file(2).source), nullptr);
+  EXPECT_EQ(spool->find(a_file(2).source)->end(), 2'000U);
+}
+
 TEST_F(RestSpoolTest, AFailedPieceIsTakenAgain) {
   for (const ErrorCode code : {ErrorCode::kNoSpace, ErrorCode::kIo}) {
     bool failed = true;

@@ -117,6 +117,25 @@ TEST_F(SpillTest, WhatTheBusMayStillTakeHoldsWhatStandsBehindIt) {
   EXPECT_EQ(rounds_, (std::vector<std::string>{"a", "bc"}));
 }
 
+TEST_F(SpillTest, ReadsOnBehindADamagedRequestAndCountsItsBytes) {
+  open();
+  for (const char name : {'a', 'b', 'c'}) {
+    append(name, nullptr, 1'000);
+  }
+  wait_for_answers(3);
+  spill_.reset();
+  const std::string path = "/spill/" + spool::segment_name(0);
+  std::string bytes = files_.contents(path);
+  bytes[bytes.find("bbbb") + 100] = 'B';
+  files_.overwrite(path, bytes);
+  open();
+  start();
+  wait_until_empty();
+  spill_.reset();
+  EXPECT_EQ(delivered(), "ac");
+  EXPECT_GE(registry_.counter("naru_collector_spill_damaged_bytes_total", "").value(), 1'000U);
+}
+
 class SpillGroupTest : public SpillTest, public testing::WithParamInterface<std::uint64_t> {};
 
 // A group that crosses into a new segment may fail in the middle: its first entry is on disk, and was
