@@ -20,6 +20,7 @@
 #include "naru/deadletter/letter.h"
 #include "naru/deadletter/replay.h"
 #include "naru/deadletter/source.h"
+#include "naru/output.h"
 #include "naru/up/endpoints.h"
 #include "naru/up/options.h"
 #include "prepper/program_config.h"
@@ -33,13 +34,6 @@ using deadletter::Visit;
 using Action = DeadLetterOptions::Action;
 
 constexpr std::uint64_t kProgressEvery = 2 * kNanosPerSecond;
-
-Result<void> print_out(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
-    return fail(ErrorCode::kIo, "the output cannot be written: its disk is full, or its reader went away");
-  }
-  return {};
-}
 
 // Where the letters are, opened.
 struct Place {
@@ -174,9 +168,7 @@ class Run {
   }
 
   Result<int> flushed(int code) {
-    if (std::fflush(stdout) != 0) {
-      return fail(ErrorCode::kIo, "the output cannot be written: its disk is full, or its reader went away");
-    }
+    NARU_TRY_VOID(flush_out());
     return code;
   }
 

@@ -14,6 +14,7 @@
 #include "core/base/json_text.h"
 #include "core/program/service.h"
 #include "core/spool/log_walk.h"
+#include "naru/output.h"
 
 namespace naru {
 namespace {
@@ -22,13 +23,6 @@ using spool::Damage;
 using spool::DamageKind;
 using spool::EntryView;
 using spool::SegmentReport;
-
-Result<void> print_out(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
-    return fail(ErrorCode::kIo, "the output cannot be written: its disk is full, or its reader went away");
-  }
-  return {};
-}
 
 std::string time_or_dash(const SegmentReport& report, UnixNanos time) {
   return report.records == 0 ? "-" : format_rfc3339(time);
@@ -161,9 +155,7 @@ Result<Totals> run(const SpoolOptions& options) {
                     logs.size(), totals.segments, totals.records, totals.bytes, totals.tail_bytes,
                     totals.places == 0 ? "good" : fmt::format("damaged at {} places", totals.places))));
   }
-  if (std::fflush(stdout) != 0) {
-    return fail(ErrorCode::kIo, "the output cannot be written: its disk is full, or its reader went away");
-  }
+  NARU_TRY_VOID(flush_out());
   return totals;
 }
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from support.naru import Program, http_status
-from support.path_cases import PathCases, append, assert_each_once, numbered
+from support.naru import Program, eventually, http_status, run
+from support.path_cases import PathCases, append, assert_each_once, numbered, post
 from support.platforms import NaruUp
 
 
@@ -65,6 +68,40 @@ def _whole_lines(lines: list[bytes], bytes_max: int) -> list[bytes]:
             break
         count += 1
     return lines[-count:]
+
+
+def test_dead_letters_are_listed_and_replayed_while_it_runs_and_when_it_does_not(tmp_path: Path) -> None:
+    """A record older than retention is one, and becomes one again, with its id, for as long as its cause is there."""
+    platform = NaruUp(tmp_path)
+    data = str(tmp_path / "data")
+
+    def letters() -> list[dict[str, str]]:
+        done = run("naru", "deadletter", "list", "--data", data, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def replay(*more: str) -> None:
+        done = run("naru", "deadletter", "replay", "--data", data, "--to", "source", "--limit", "1", *more)
+        assert (done.returncode, done.stdout) == (0, "1 dead letters replayed, 0 left out\n"), done.stderr
+
+    with platform:
+        old = time.time_ns() - 60 * 86_400_000_000_000
+        request = ExportLogsServiceRequest()
+        request.resource_logs.add().scope_logs.add().log_records.add(
+            time_unix_nano=old, observed_time_unix_nano=old, body=AnyValue(string_value="of another time")
+        )
+        post(f"http://{platform.up.endpoints['otlp-http']}/v1/logs", request.SerializeToString())
+        eventually(lambda: len(letters()) == 1, 30, "a dead letter")
+        assert letters()[0]["type"] == "late"
+        replay()
+        eventually(lambda: len(letters()) == 2, 30, "the same once more")
+        done = run("naru", "deadletter", "replay", "--data", data, "--to", "elsewhere")
+        assert done.returncode == 2
+        assert "is running on" in done.stderr
+    replay("--filter", 'record.body == "of another time"')
+    with platform:
+        eventually(lambda: len(letters()) == 3, 30, "and once more")
+        assert len({letter["id"] for letter in letters()}) == 1
 
 
 class _OneFile(NaruUp):
