@@ -25,8 +25,9 @@ struct FileCheckpoint {
   KnownFile known;
   std::uint64_t position = 0;  // of the record that begins at known.offset
   UnixNanos last_seen = 0;
-  UnixNanos names_known_at = 0;  // files that had its name behind it and were gone by then are all known
-  std::string path;              // where it was first met; goes into its resource
+  // By the clock of the file system: files that had its name behind it and lost it by then are all known.
+  UnixNanos names_known_at = 0;
+  std::string path;  // where it was first met; goes into its resource
 };
 
 // Records of one file in one batch: they have the positions position, position + 1, ... and the observed

@@ -1,10 +1,13 @@
 #include "agent/tail/glob.h"
 
 #include <dirent.h>
+#include <fmt/format.h>
 #include <fnmatch.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 namespace naru::agent {
 namespace {
@@ -152,11 +155,11 @@ std::string join_path(const std::string& directory, const std::string& name) {
   return directory == "/" ? "/" + name : directory + "/" + name;
 }
 
-std::vector<std::string> regular_files_in(const std::string& directory) {
+Result<std::vector<std::string>> regular_files_in(const std::string& directory) {
   std::vector<std::string> names;
   DIR* handle = ::opendir(directory.c_str());
   if (handle == nullptr) {
-    return names;
+    return fail(ErrorCode::kIo, fmt::format("cannot list {}: {}", directory, std::strerror(errno)));
   }
   while (const dirent* entry = ::readdir(handle)) {
     if (entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) {
@@ -169,6 +172,15 @@ std::vector<std::string> regular_files_in(const std::string& directory) {
   ::closedir(handle);
   std::ranges::sort(names);
   return names;
+}
+
+std::optional<UnixNanos> changed_at(const std::string& directory) {
+  struct stat status{};
+  if (::stat(directory.c_str(), &status) != 0) {
+    return std::nullopt;
+  }
+  return static_cast<UnixNanos>(status.st_mtim.tv_sec) * kNanosPerSecond +
+         static_cast<UnixNanos>(status.st_mtim.tv_nsec);
 }
 
 bool excluded(const std::string& path, const std::vector<std::string>& patterns) {

@@ -3,9 +3,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
 
 namespace naru::agent {
 
@@ -25,9 +29,12 @@ void expand(std::string_view pattern, const std::function<void(const std::string
 std::string directory_of(const std::string& path);
 std::string name_of(const std::string& path);
 std::string join_path(const std::string& directory, const std::string& name);
-// Names of the regular files in a directory, in order; at most kNeighboursMax, none if it cannot be read.
+// Names of the regular files in a directory, in order; at most kNeighboursMax. kIo.
 inline constexpr std::size_t kNeighboursMax = 4'096;
-std::vector<std::string> regular_files_in(const std::string& directory);
+Result<std::vector<std::string>> regular_files_in(const std::string& directory);
+// When a name was last made, changed or removed in it, by the clock of its file system; nothing if it cannot
+// be looked at.
+std::optional<UnixNanos> changed_at(const std::string& directory);
 
 // Whether one of `patterns` matches the path, or its last name when the pattern has no slash.
 bool excluded(const std::string& path, const std::vector<std::string>& patterns);

@@ -78,10 +78,18 @@ class Tailer {
     std::string head;  // first bytes of the file
     std::string held;  // read from the stream and not in the spool yet
   };
+  struct Quiet {  // a file as last seen
+    std::uint64_t size = 0;
+    UnixNanos modified = 0;
+    std::uint64_t since = 0;  // monotonic
+  };
   struct Gap {         // a file lost its name: others may have had that name between two looks
     std::string path;  // the name
     std::size_t input = 0;
-    std::uint64_t since = 0;  // monotonic
+    std::uint64_t since = 0;           // monotonic
+    std::optional<UnixNanos> changed;  // its directory
+    std::uint64_t changed_since = 0;   // monotonic
+    std::map<Inode, Quiet> files;      // that may be the others
   };
 
   // --- finding files (tailer_scan.cc)
@@ -125,11 +133,12 @@ class Tailer {
   bool take_up_file(const FileCheckpoint& sleeping);
   void note_gap(const std::string& path, std::size_t input);
   void find_missed();
-  bool find_missed(const Gap& gap, UnixNanos after);
-  void note_names(const std::string& path, UnixNanos known_at);
+  bool find_missed(Gap& gap, UnixNanos after);
+  void note_names(const std::string& path, UnixNanos known_at, bool went_back);
   bool is_sleeping(const File& file, const Inode& inode) const;
   bool holds_known(const File& file, std::uint64_t size, bool packed) const;
   void forget_old();
+  UnixNanos forget_after() const;
 
   // --- what is left of files that lost their names (tailer_rest.cc)
   void open_spool();

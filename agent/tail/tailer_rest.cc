@@ -292,7 +292,7 @@ bool Tailer::take_up_copy(const FileCheckpoint& sleeping) {
 
 bool Tailer::take_up_gzip(const FileCheckpoint& sleeping) {
   const std::string directory = directory_of(sleeping.path);
-  for (const std::string& name : regular_files_in(directory)) {
+  for (const std::string& name : regular_files_in(directory).value_or(std::vector<std::string>())) {
     if (!is_rotated_name(name_of(sleeping.path), name)) {
       continue;
     }

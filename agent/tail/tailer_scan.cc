@@ -280,7 +280,7 @@ bool Tailer::follow_new(const std::string& path, std::size_t input, File file, c
   followed->source = random_16();
   followed->known.inode = facts.inode;
   followed->known.born = facts.born;
-  followed->names_known_at = wall_now();
+  followed->names_known_at = changed_at(directory_of(path)).value_or(facts.modified);
   followed->known.prefix = fingerprint(head);
   followed->known.offset = offset;
   followed->known.window = window_of(file, offset).value_or(Fingerprint{});

@@ -15,24 +15,17 @@
 namespace naru::agent {
 namespace {
 
-constexpr std::uint64_t kGapMax = 600 * kNanosPerSecond;    // how long files of a gap may take to settle
-constexpr UnixNanos kTimestampSlack = 20 * kNanosPerMilli;  // file times lag behind the clock by a tick
+constexpr std::uint64_t kGapMax = 600 * kNanosPerSecond;  // how long files of a gap may take to settle
 
 std::uint64_t nanos(std::chrono::milliseconds time) {
   return static_cast<std::uint64_t>(time.count()) * kNanosPerMilli;
 }
 
-// When a name was last made or removed in it; the end of time if it cannot be looked at.
-UnixNanos directory_changed_at(const std::string& directory) {
-  struct stat status{};
-  if (::stat(directory.c_str(), &status) != 0) {
-    return std::numeric_limits<UnixNanos>::max() / 2;
-  }
-  return static_cast<UnixNanos>(status.st_mtim.tv_sec) * kNanosPerSecond +
-         static_cast<UnixNanos>(status.st_mtim.tv_nsec);
-}
-
 }  // namespace
+
+UnixNanos Tailer::forget_after() const {
+  return static_cast<UnixNanos>(std::chrono::nanoseconds(config_.tail.forget_after).count());
+}
 
 void Tailer::put_to_sleep(FileCheckpoint checkpoint) {
   sleeping_by_inode_.emplace(checkpoint.known.inode, checkpoint.key);
@@ -129,7 +122,7 @@ bool Tailer::may_be_copy(const FileCheckpoint& checkpoint, const std::string& pa
 
 bool Tailer::take_up_file(const FileCheckpoint& sleeping) {
   const std::string directory = directory_of(sleeping.path);
-  for (const std::string& name : regular_files_in(directory)) {
+  for (const std::string& name : regular_files_in(directory).value_or(std::vector<std::string>())) {
     const std::string path = join_path(directory, name);
     Result<File> opened = File::open(path);
     const Result<File::Facts> facts = opened ? opened->facts() : Result<File::Facts>(fail(opened.error()));
@@ -185,7 +178,12 @@ bool Tailer::holds_known(const File& file, std::uint64_t size, bool packed) cons
 void Tailer::note_gap(const std::string& path, std::size_t input) {
   const auto same = std::ranges::find(gaps_, path, &Gap::path);
   if (same == gaps_.end()) {
-    gaps_.push_back({path, input, monotonic_now()});
+    gaps_.push_back({.path = path,
+                     .input = input,
+                     .since = monotonic_now(),
+                     .changed = {},
+                     .changed_since = 0,
+                     .files = {}});
   } else {
     same->since = monotonic_now();
   }
@@ -196,10 +194,13 @@ void Tailer::find_missed() {
   if (gaps_.empty()) {
     return;
   }
-  std::unordered_map<std::string, UnixNanos> known_at;
+  struct Span {
+    UnixNanos first = 0, last = 0;
+  };
+  std::unordered_map<std::string, Span> known_at;
   const auto note = [&](const std::string& path, UnixNanos at) {
-    const auto [entry, fresh] = known_at.try_emplace(path, at);
-    entry->second = std::min(entry->second, at);
+    Span& span = known_at.try_emplace(path, Span{at, at}).first->second;
+    span = {std::min(span.first, at), std::max(span.last, at)};
   };
   for (const auto& [key, file] : sleeping_) {
     note(file.path, file.names_known_at);
@@ -209,23 +210,40 @@ void Tailer::find_missed() {
   }
   const std::uint64_t now = monotonic_now();
   const auto grace = nanos(config_.tail.copy_grace);
-  for (const Gap& gap : std::exchange(gaps_, {})) {
-    const UnixNanos looked_at = wall_now();
-    const auto after = known_at.find(gap.path);
-    const bool settled = after == known_at.end() || find_missed(gap, after->second);
+  for (Gap& gap : std::exchange(gaps_, {})) {
+    const auto known = known_at.find(gap.path);
+    const std::optional<UnixNanos> changed = changed_at(directory_of(gap.path));
+    if (changed != gap.changed) {
+      gap.changed = changed;
+      gap.changed_since = now;
+    }
+    const auto [first, last] = known == known_at.end() ? Span{} : known->second;
+    const bool went_back = changed && *changed < last;
+    const UnixNanos after =
+        went_back ? std::min(first, *changed - std::min(*changed, forget_after() / 2)) : first;
+    const bool settled = known == known_at.end() || (changed && find_missed(gap, after));
     const std::uint64_t age = now - gap.since;
     if (age < 2 * grace || (!settled && age < kGapMax)) {
-      gaps_.push_back(gap);
-    } else if (settled) {
-      note_names(gap.path, looked_at - grace);
+      gaps_.push_back(std::move(gap));
+      continue;
+    }
+    if (settled && went_back) {
+      telemetry::log_warn(
+          "agent",
+          "the clock of the file system went back by at least {} s: all rotated files of {} that "
+          "nobody knew and that were modified up to {} h earlier were read",
+          (last - *changed) / kNanosPerSecond, gap.path, config_.tail.forget_after.count() / 2);
+    }
+    if (settled && changed) {
+      note_names(gap.path, *changed, went_back);
     }
   }
 }
 
-// Of all files that had this name and lost it.
-void Tailer::note_names(const std::string& path, UnixNanos known_at) {
+// Of all files that have or had this name.
+void Tailer::note_names(const std::string& path, UnixNanos known_at, bool went_back) {
   const auto note = [&](SourceKey key, UnixNanos& of_file) {
-    if (of_file < known_at) {
+    if (of_file < known_at || (went_back && of_file > known_at)) {
       of_file = known_at;
       pending_.push_back(encode_names(key, known_at));
     }
@@ -236,22 +254,29 @@ void Tailer::note_names(const std::string& path, UnixNanos known_at) {
     }
   }
   for (const auto& [key, file] : followed_) {
-    if (!file->named && file->first_path == path) {
+    if (file->first_path == path) {
       note(key, file->names_known_at);
     }
   }
 }
 
 // False: a file may be one of them and is still being written, or may have been overlooked.
-bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
+//
+// Which files are new is told by the clock of the file system alone, and how long nothing changed by the
+// monotonic one: the wall clock of this host may be set, and is not that of a file server.
+bool Tailer::find_missed(Gap& gap, UnixNanos after) {
   const std::string directory = directory_of(gap.path);
   const std::string base = name_of(gap.path);
-  const UnixNanos now = wall_now();
+  const std::uint64_t now = monotonic_now();
   const auto grace = nanos(config_.tail.copy_grace);
   // Names that come and go while the directory is read may be seen under none.
-  const UnixNanos changed = directory_changed_at(directory);
-  bool settled = changed + grace <= now;
-  for (const std::string& name : regular_files_in(directory)) {
+  bool settled = now - gap.changed_since >= grace;
+  const Result<std::vector<std::string>> names = regular_files_in(directory);
+  if (!names) {
+    complain(directory, names.error());
+    return false;
+  }
+  for (const std::string& name : *names) {
     const std::string path = join_path(directory, name);
     if (!is_numbered_rotation(base, name) || find(path) != nullptr) {
       continue;
@@ -262,11 +287,19 @@ bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
     }
     Result<File> opened = File::open(path);
     const Result<File::Facts> facts = opened ? opened->facts() : Result<File::Facts>(fail(opened.error()));
-    if (!facts || facts->size == 0 || facts->modified + kTimestampSlack <= after ||
-        find(facts->inode) != nullptr || is_sleeping(*opened, facts->inode)) {
+    if (!facts && facts.error().code() != ErrorCode::kNotFound) {
+      complain(path, facts.error());
+      settled = false;
+    }
+    if (!facts || facts->size == 0 || facts->modified < after || find(facts->inode) != nullptr ||
+        is_sleeping(*opened, facts->inode)) {
       continue;
     }
-    if (facts->modified + grace > now) {
+    Quiet& quiet = gap.files[facts->inode];
+    if (quiet.size != facts->size || quiet.modified != facts->modified) {
+      quiet = {facts->size, facts->modified, now};
+    }
+    if (now - quiet.since < grace) {
       settled = false;
       continue;
     }
@@ -309,7 +342,8 @@ bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
     fresh.key = log_.draw_key();
     fresh.source = random_16();
     fresh.known.prefix = fingerprint(*head);
-    fresh.last_seen = fresh.names_known_at = now;
+    fresh.last_seen = wall_now();
+    fresh.names_known_at = *gap.changed;
     fresh.path = gap.path;
     metrics_.generations.add();
     pending_.push_back(encode(fresh));
@@ -319,13 +353,11 @@ bool Tailer::find_missed(const Gap& gap, UnixNanos after) {
       missing_[fresh.key] = {1, monotonic_now()};  // looked for again
     }
   }
-  return settled && directory_changed_at(directory) == changed;
+  return settled && changed_at(directory) == gap.changed;
 }
 
 void Tailer::forget_old() {
   const UnixNanos now = wall_now();
-  const auto limit = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(config_.tail.forget_after).count());
   std::set<SourceKey> needed;
   const auto need = [&needed](const std::vector<Range>& ranges) {
     for (const Range& range : ranges) {
@@ -343,20 +375,32 @@ void Tailer::forget_old() {
       need(batch.files);
     }
   });
-  // What is there has its name still.
-  for (const auto& [key, file] : followed_) {
-    if (file->named && file->names_known_at + limit / 2 < now) {
-      file->names_known_at = now;
-      pending_.push_back(encode_names(key, now));
-    }
+  // Of the files that had one name the older are forgotten first, and only once all names are known at a
+  // later moment: find_missed() takes one that changed after that, and is unknown itself, for a file that
+  // nobody read.
+  struct Name {
+    std::size_t files = 0;
+    UnixNanos known_at = std::numeric_limits<UnixNanos>::max();
+  };
+  std::unordered_map<std::string, Name> names;
+  const auto count = [&names](const std::string& path, UnixNanos known_at) {
+    Name& name = names[path];
+    ++name.files;
+    name.known_at = std::min(name.known_at, known_at);
+  };
+  for (const auto& [key, file] : sleeping_) {
+    count(file.path, file.names_known_at);
   }
-  // Of the files that had one name the older are forgotten first: find_missed() takes one that is newer than
-  // a known one, and unknown itself, for a file that nobody has read.
+  for (const auto& [key, file] : followed_) {
+    count(file->first_path, file->names_known_at);
+  }
   std::set<std::string> kept;
   std::vector<SourceKey> old;
   const auto may_go = [&](const FileCheckpoint& file) {
-    return !needed.contains(file.key) && file.last_seen + limit < now &&
-           rests_.find(file.source) == nullptr && !missing_.contains(file.key) && !kept.contains(file.path);
+    const Name& name = names[file.path];
+    return file.last_seen + forget_after() < now && (name.files == 1 || file.last_seen < name.known_at) &&
+           !needed.contains(file.key) && rests_.find(file.source) == nullptr &&
+           !missing_.contains(file.key) && !kept.contains(file.path);
   };
   auto followed = followed_.begin();
   for (const auto& [key, file] : sleeping_) {
@@ -367,6 +411,7 @@ void Tailer::forget_old() {
     }
     if (may_go(file)) {
       old.push_back(key);
+      --names[file.path].files;
     } else {
       kept.insert(file.path);
     }

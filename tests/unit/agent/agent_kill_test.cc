@@ -107,6 +107,36 @@ TEST_F(AgentKill, GenerationsBetweenTwoLooksAreLookedForAgainAfterAKill) {
   t_.collector_.expect_each_once(t_.lines_);
 }
 
+// Which generations are new is told by the clock of their file system, however it was set meanwhile, and
+// whatever it is on a file server.
+TEST_F(AgentKill, GenerationsBetweenTwoLooksAreFoundWhateverTheClocksSay) {
+  for (const int seconds : {0, 3'600, 3'000, -300, -30'000}) {
+    SCOPED_TRACE(seconds);
+    append(t_.log() + ".7", "from before the first start\n");
+    fs::last_write_time(t_.log() + ".7", fs::file_time_type::clock::now() - std::chrono::hours(48));
+    t_.write(30);
+    t_.start();
+    ASSERT_TRUE(t_.wait_for_all());
+    t_.kill();
+    t_.write(10);
+    fs::rename(t_.log(), t_.log() + ".2");
+    t_.write(20);
+    fs::rename(t_.log(), t_.log() + ".1");
+    t_.write(20);
+    if (const auto now = fs::file_time_type::clock::now() + std::chrono::seconds(seconds); seconds != 0) {
+      for (const char* end : {".2", ".1", ""}) {
+        fs::last_write_time(t_.log() + end, now - std::chrono::seconds(1));
+      }
+      fs::last_write_time(t_.dir_ / "logs", now);
+    }
+    t_.start();
+    ASSERT_TRUE(t_.wait_for_all());
+    EXPECT_EQ(t_.agent_->metric("naru_agent_missed_generations_total"), 1);
+    t_.agent_->stop();
+  }
+  t_.collector_.expect_each_once(t_.lines_);
+}
+
 // Most file systems give the inode of a file that is gone to the next one.
 TEST_F(AgentKill, AMissedGenerationUnderTheInodeOfAKnownOneIsRead) {
   t_.write(30);
