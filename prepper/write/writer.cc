@@ -150,9 +150,19 @@ void BulkWriter::submit(BulkBatch batch) {
   each_source(batch, {}, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
     source->count(Stage::kWriter, Fate::kAccepted, documents);
   });
-  ready_.push_back(std::move(batch));
+  std::shared_ptr<SourceMessage> forgotten;
+  if (fault_point("writer.drop_record")) [[unlikely]] {
+    forgotten = batch.sources[batch.entries[0].source];
+    batch = extract(batch, range(1, static_cast<std::uint32_t>(batch.entries.size())));
+  }
+  if (!batch.empty()) {
+    ready_.push_back(std::move(batch));
+  }
   lock.unlock();
   work_.notify_one();
+  if (forgotten) [[unlikely]] {
+    finish(forgotten, 1);
+  }
 }
 
 // Moves the documents of held indices out of `batch` into their queues.
@@ -367,8 +377,7 @@ void BulkWriter::finish_documents(const BulkBatch& batch, std::span<const std::u
     totals_.duplicates += duplicates.size();
   }
   each_source(batch, positions, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
-    const std::uint32_t forgotten = fault_point("writer.drop_record") ? 1 : 0;
-    source->count(Stage::kWriter, Fate::kDelivered, documents - forgotten);
+    source->count(Stage::kWriter, Fate::kDelivered, documents);
     finish(source, documents);
   });
 }

@@ -49,7 +49,7 @@ def ledger(platform: Platform, *more: str) -> tuple[int, dict[tuple[str, str], d
 def send_lines(platform: Platform, source: str, count: int, wanted: int) -> None:
     log = platform.log_file(source)
     append(log, numbered(source, 0, count))
-    platform.await_file(log, wanted)
+    assert len(platform.await_file(log, wanted)) == wanted
 
 
 @pytest.mark.parametrize("stage", STAGES)
