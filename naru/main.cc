@@ -1,11 +1,11 @@
 // naru: the whole platform in one process, and the operator's verbs.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
 #include <vector>
 
+#include "core/program/flags.h"
 #include "core/program/service.h"
 #include "core/program/stop_signals.h"
 #include "naru/bootstrap/bootstrap.h"
@@ -48,10 +48,8 @@ int main(int argc, char** argv) {
       app.add_subcommand("deadletter", "look at the records that were refused, and send them again");
   add_flags(*deadletter_verb, deadletter);
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? program::kExitDone : program::kExitUsage;
+  if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
+    return *ended;
   }
   if (*up_verb) {
     return run_up(up, signals);

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <utility>
 
+#include "core/program/flags.h"
 #include "core/program/stop_signals.h"
 #include "core/telemetry/admin.h"
 #include "core/telemetry/log.h"
@@ -30,11 +30,8 @@ int run_service(int argc, char** argv, const ServiceInfo& info, const Load& load
   bool check_only = false;
   app.add_option("--config", config_file, "configuration file (YAML)")->required();
   app.add_flag("--check", check_only, "validate the configuration and exit");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? kExitDone : kExitUsage;
+  if (const std::optional<int> ended = parse_flags(app, argc, argv)) {
+    return *ended;
   }
 
   const auto fail_with = [&](const Error& error) {

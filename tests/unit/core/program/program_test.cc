@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/program/flags.h"
 #include "core/program/kafka_config.h"
 #include "core/program/net_config.h"
 #include "core/program/service.h"
@@ -14,6 +15,32 @@ TEST(ExitCode, TellsMistakesFromFailures) {
   EXPECT_EQ(exit_code(Error(ErrorCode::kInvalidArgument, "")), kExitUsage);
   EXPECT_EQ(exit_code(Error(ErrorCode::kUnavailable, "")), kExitFailure);
   EXPECT_EQ(exit_code(Error(ErrorCode::kConflict, "")), kExitFailure);
+}
+
+TEST(ParseFlags, SaysWhoseFlagIsWrongAndWhereTheyAreExplained) {
+  const auto parse = [](std::vector<std::string> words) {
+    CLI::App app("Does it.", "naru");
+    CLI::App* verb = app.add_subcommand("look", "looks");
+    bool far = false;
+    verb->add_flag("--far", far);
+    std::vector<char*> argv;
+    for (std::string& word : words) {
+      argv.push_back(word.data());
+    }
+    return parse_flags(app, static_cast<int>(argv.size()), argv.data());
+  };
+  EXPECT_EQ(parse({"naru", "look", "--far"}), std::nullopt);
+  EXPECT_EQ(parse({"naru", "look", "--help"}), kExitDone);
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(parse({"naru", "--version"}), kExitDone);
+  EXPECT_THAT(testing::internal::GetCapturedStdout(),
+              testing::MatchesRegex("naru [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(parse({"naru", "look", "--near"}), kExitUsage);
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(text, testing::StartsWith("naru look: "));
+  EXPECT_THAT(text, HasSubstr("--near"));
+  EXPECT_THAT(text, HasSubstr("naru look --help"));
 }
 
 TEST(ListenerConfig, AnOpenListenerNeedsTlsAndCertificatesOrAWord) {
