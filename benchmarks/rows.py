@@ -57,8 +57,8 @@ def agent(directory: Path, records: int) -> Figures:
     with Sink(directory) as sink:
         config = configs.agent(directory / "state", sink.endpoints["sink"], str(logs / "*.log"))
         with Program.configured("naru-agent", config, directory) as program:
-            watch = Stopwatch(program.pid)
             size = write_lines(directory / "x.tmp", records, 500)
+            watch = Stopwatch(program.pid)
             os.rename(directory / "x.tmp", logs / "x.log")
             counted = sink.wait_for(records)
             return watch.figures("agent: tail 500 B -> OTLP/HTTP", records, counted, size)
@@ -70,8 +70,8 @@ def up(directory: Path, records: int, env: Env = None) -> Figures:
     logs.mkdir()
     arguments = ["up", "--data", str(directory / "data"), "--file", str(logs / "*.log"), *LISTENERS]
     with Program("naru", arguments, directory, env) as program:
-        watch = Stopwatch(program.pid)
         size = write_lines(directory / "x.tmp", records, 512)
+        watch = Stopwatch(program.pid)
         os.rename(directory / "x.tmp", logs / "x.log")
         store = program.url("store")
         eventually(lambda: stored_count(store) >= records, TIMEOUT, f"{records} documents in the store")
@@ -139,8 +139,8 @@ def collector(directory: Path, records: int) -> Figures:
             return figures
 
 
-def agent_kafka(directory: Path, records: int, brokers: int = 1, env: Env = None) -> Figures:
-    """Tail a file of 1.2 kB lines -> collector -> Kafka; with three brokers two must have a record (min.insync)."""
+def agent_kafka(directory: Path, records: int, brokers: int = 1, files: int = 1, env: Env = None) -> Figures:
+    """Tail 1.2 kB lines -> collector -> Kafka; with three brokers two must have a record (min.insync)."""
     logs = directory / "logs"
     logs.mkdir()
     with ExitStack() as stack:
@@ -149,12 +149,15 @@ def agent_kafka(directory: Path, records: int, brokers: int = 1, env: Env = None
         gate = stack.enter_context(Program.configured("naru-collector", config, directory, env))
         config = configs.agent(directory / "agent", gate.endpoints["otlp-http"], str(logs / "*.log"))
         tail = stack.enter_context(Program.configured("naru-agent", config, directory, env))
+        records = records // files * files
+        size = sum(write_json_lines(directory / f"{n}.tmp", records // files, 1200, seed=n) for n in range(files))
         watch = Stopwatch(tail.pid, gate.pid)
-        size = write_json_lines(directory / "x.tmp", records, 1200)
-        os.rename(directory / "x.tmp", logs / "x.log")
+        for n in range(files):
+            os.rename(directory / f"{n}.tmp", logs / f"{n}.log")
         delivered = lambda: tail.metric("naru_records_delivered_total", stage="agent")  # noqa: E731
         eventually(lambda: delivered() >= records, TIMEOUT, f"{records} records acknowledged to the agent")
-        figures = watch.figures(f"agent -> collector -> Kafka ({brokers}), 1.2 kB", records, 0, size)
+        of = f"{files} files" if files > 1 else "1 file"
+        figures = watch.figures(f"agent -> collector -> Kafka ({brokers}), 1.2 kB, {of}", records, 0, size)
         # Without acknowledgement the brokers still have work when the agent is done: that time belongs to the row.
         watch.extend(figures, until=replicated_at(services.kafka))
         figures.counted = kafka_records(services.kafka)
@@ -219,8 +222,8 @@ def programs(directory: Path, records: int) -> Figures:
         )
         tail_config = configs.agent(directory / "agent", gate.endpoints["otlp-http"], str(logs / "*.log"))
         tail = stack.enter_context(Program.configured("naru-agent", tail_config, directory))
-        watch = Stopwatch(tail.pid, gate.pid, prep.pid, alert.pid)
         size = write_lines(directory / "x.tmp", records, 512)
+        watch = Stopwatch(tail.pid, gate.pid, prep.pid, alert.pid)
         os.rename(directory / "x.tmp", logs / "x.log")
 
         def searchable() -> bool:
@@ -248,6 +251,9 @@ def unacknowledged(row: Callable[..., Figures], **arguments: int) -> Callable[[P
 ROWS: dict[str, Callable[[Path, int], Figures]] = {
     "agent": agent,
     "agent_kafka": agent_kafka,
+    "agent_kafka_unacknowledged": unacknowledged(agent_kafka),
+    "agent_kafka_files": partial(agent_kafka, files=8),
+    "agent_kafka_files_unacknowledged": unacknowledged(agent_kafka, files=8),
     "collector": collector,
     "prepper": prepper,
     "store": store,
@@ -255,5 +261,7 @@ ROWS: dict[str, Callable[[Path, int], Figures]] = {
     "up_unacknowledged": unacknowledged(up),
     "replicated": partial(agent_kafka, brokers=3),
     "replicated_unacknowledged": unacknowledged(agent_kafka, brokers=3),
+    "replicated_files": partial(agent_kafka, brokers=3, files=8),
+    "replicated_files_unacknowledged": unacknowledged(agent_kafka, brokers=3, files=8),
     "programs": programs,
 }
