@@ -245,6 +245,9 @@ class AgentOnDisk {
   // What was sent again counts once.
   bool wait_for_lines(std::size_t count) {
     return collector_.wait([count](const std::vector<test::Arrived>& accepted) {
+      if (accepted.size() < count) {
+        return false;
+      }
       std::set<std::string> bodies;
       for (const auto& one : accepted) {
         bodies.insert(one.body);
