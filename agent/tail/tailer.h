@@ -86,10 +86,10 @@ class Tailer {
   struct Gap {         // a file lost its name: others may have had that name between two looks
     std::string path;  // the name
     std::size_t input = 0;
-    std::uint64_t since = 0;           // monotonic
-    std::optional<UnixNanos> changed;  // its directory
-    std::uint64_t changed_since = 0;   // monotonic
-    std::map<Inode, Quiet> files;      // that may be the others
+    std::uint64_t since = 0;             // monotonic
+    std::optional<UnixNanos> changed{};  // its directory
+    std::uint64_t changed_since = 0;     // monotonic
+    std::map<Inode, Quiet> files{};      // that may be the others
   };
 
   // --- finding files (tailer_scan.cc)

@@ -178,12 +178,7 @@ bool Tailer::holds_known(const File& file, std::uint64_t size, bool packed) cons
 void Tailer::note_gap(const std::string& path, std::size_t input) {
   const auto same = std::ranges::find(gaps_, path, &Gap::path);
   if (same == gaps_.end()) {
-    gaps_.push_back({.path = path,
-                     .input = input,
-                     .since = monotonic_now(),
-                     .changed = {},
-                     .changed_since = 0,
-                     .files = {}});
+    gaps_.push_back({path, input, monotonic_now()});
   } else {
     same->since = monotonic_now();
   }

@@ -15,13 +15,9 @@ std::string what_is_wrong(const CLI::App* app, const CLI::Error& error) {
   if (!text.empty()) {
     text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
   }
-  const CLI::App* verb = app;
-  for (auto below = app->get_subcommands(); !below.empty(); below = verb->get_subcommands()) {
-    verb = below.front();
-  }
-  std::string name = verb->get_name();
-  for (const CLI::App* above = verb->get_parent(); above != nullptr; above = above->get_parent()) {
-    name = above->get_name() + " " + name;
+  std::string name = app->get_name();  // with the verbs that were given
+  for (auto verbs = app->get_subcommands(); !verbs.empty(); verbs = verbs.front()->get_subcommands()) {
+    name += " " + verbs.front()->get_name();
   }
   return fmt::format("{}: {}; {} --help explains what there is\n", name, text, name);
 }

@@ -90,11 +90,7 @@ TEST_F(AgentKill, GenerationsBetweenTwoLooksAreLookedForAgainAfterAKill) {
   t_.start();
   ASSERT_TRUE(t_.wait_for_all());
   t_.kill();
-  t_.write(10);
-  fs::rename(t_.log(), t_.log() + ".2");
-  t_.write(20);
-  fs::rename(t_.log(), t_.log() + ".1");
-  t_.write(20);
+  t_.write_and_rotate_twice();
   const auto grace = std::exchange(t_.config_.tail.copy_grace, std::chrono::minutes(1));
   t_.start();
   ASSERT_TRUE(t_.wait_for_lines(60));
@@ -118,11 +114,7 @@ TEST_F(AgentKill, GenerationsBetweenTwoLooksAreFoundWhateverTheClocksSay) {
     t_.start();
     ASSERT_TRUE(t_.wait_for_all());
     t_.kill();
-    t_.write(10);
-    fs::rename(t_.log(), t_.log() + ".2");
-    t_.write(20);
-    fs::rename(t_.log(), t_.log() + ".1");
-    t_.write(20);
+    t_.write_and_rotate_twice();
     if (const auto now = fs::file_time_type::clock::now() + std::chrono::seconds(seconds); seconds != 0) {
       for (const char* end : {".2", ".1", ""}) {
         fs::last_write_time(t_.log() + end, now - std::chrono::seconds(1));

@@ -223,6 +223,14 @@ class AgentOnDisk {
   std::string log(const std::string& name = "a.log") const { return dir_ / "logs/" + name; }
 
   void write(int count, const std::string& name = "a.log") { append(log(name), fresh(count)); }
+  // 10 lines more end up in a.log.2; a.log.1 and a.log have 20 new ones each.
+  void write_and_rotate_twice() {
+    write(10);
+    std::filesystem::rename(log(), log() + ".2");
+    write(20);
+    std::filesystem::rename(log(), log() + ".1");
+    write(20);
+  }
   // New lines, each unlike every other.
   std::string fresh(int count) {
     std::string text;
