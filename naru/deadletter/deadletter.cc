@@ -91,7 +91,7 @@ class Run {
   // The exit code.
   Result<int> run() {
     if (!options_.filter.empty()) {
-      auto condition = expr::Condition::compile(options_.filter, deadletter::field_type);
+      auto condition = deadletter::LetterFilter::compile(options_.filter);
       if (!condition) {
         return fail(
             ErrorCode::kInvalidArgument,
@@ -123,9 +123,7 @@ class Run {
   // Calls `visitor` with each letter that the filter lets through, at most --limit.
   Result<void> each(const std::function<Result<void>(const Letter&)>& visitor) {
     const auto visit = [&](Letter& letter) -> Result<Visit> {
-      const bool wanted = !filter_ || filter_->matches([&](const expr::Field& field) {
-        return deadletter::field_value(letter, field);
-      });
+      const bool wanted = !filter_ || filter_->matches(letter);
       if (wanted) {
         NARU_TRY_VOID(visitor(letter));
         ++seen_;
@@ -278,7 +276,7 @@ class Run {
   const DeadLetterOptions& options_;
   const program::StopSignals& signals_;
   const Contents contents_;
-  std::optional<expr::Condition> filter_;
+  std::optional<deadletter::LetterFilter> filter_;
   Place place_;
   deadletter::ReadOptions read_;
   std::unique_ptr<bus::LocalBus> local_;

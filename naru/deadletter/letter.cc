@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <deque>
 #include <iterator>
 #include <limits>
 
@@ -19,11 +20,10 @@ namespace {
 
 using expr::Field;
 using expr::Type;
-using expr::Value;
 using prepper::JsonOut;
 
 // The one record of a letter's value.
-struct Record {
+struct Contained {
   otlp::Signal signal = otlp::Signal::kLogs;
   otlp::Attributes resource;
   otlp::Attributes attributes;
@@ -31,7 +31,7 @@ struct Record {
   otlp::LogRecord log;    // of logs
 };
 
-std::optional<Record> record_of(const Letter& letter) {
+std::optional<Contained> record_of(const Letter& letter) {
   const std::optional<otlp::Signal> signal = decodable(letter);
   otlp::ResourceGroup group;
   otlp::ScopeGroup scope;
@@ -47,7 +47,7 @@ std::optional<Record> record_of(const Letter& letter) {
   if (!records.next()) {
     return std::nullopt;
   }
-  Record out;
+  Contained out;
   out.signal = *signal;
   out.resource = group.attributes();
   otlp::Span span;
@@ -97,7 +97,7 @@ std::string record_json(const Letter& letter, Contents contents) {
     return fmt::format(R"({{"redacted":true,"bytes":{},"xxh3":"{}"}})", letter.value.size(),
                        to_hex(as_bytes(xxh3_128(letter.value))));
   }
-  const std::optional<Record> record = record_of(letter);
+  const std::optional<Contained> record = record_of(letter);
   if (!record) {
     return "null";
   }
@@ -170,15 +170,15 @@ class Members {
   bool first_ = true;
 };
 
-Value value_of(const std::optional<otlp::AnyValue>& any) {
+expr::Value value_of(const std::optional<otlp::AnyValue>& any) {
   if (!any) {
     return {};
   }
   switch (any->kind) {
-    case otlp::AnyValue::Kind::kString: return std::string(any->bytes);
-    case otlp::AnyValue::Kind::kBool: return any->boolean;
-    case otlp::AnyValue::Kind::kInt: return any->integer;
-    case otlp::AnyValue::Kind::kDouble: return any->real;
+    case otlp::AnyValue::Kind::kString: return expr::Value(any->bytes);
+    case otlp::AnyValue::Kind::kBool: return expr::Value(any->boolean);
+    case otlp::AnyValue::Kind::kInt: return expr::Value(any->integer);
+    case otlp::AnyValue::Kind::kDouble: return expr::Value(any->real);
     default: return {};
   }
 }
@@ -345,6 +345,8 @@ std::string to_dlq_object(const Letter& letter, Contents contents) {
   return out;
 }
 
+namespace {
+
 std::optional<Type> field_type(const Field& field) {
   if (field.key) {
     return field.name == "record.attributes" || field.name == "record.resource" ? std::optional(Type::kAny)
@@ -361,33 +363,68 @@ std::optional<Type> field_type(const Field& field) {
   return field.name == "record.body" ? std::optional(Type::kAny) : std::nullopt;
 }
 
-Value field_value(const Letter& letter, const Field& field) {
-  const auto named = [&](const auto& one) { return one.name == field.name; };
-  if (const auto* text = std::ranges::find_if(kTextFields, named); text != kTextFields.end()) {
-    return text->read(letter);
+// A letter as a condition asks for it. Keeps the texts that it makes.
+class LetterFields : public expr::Record {
+ public:
+  LetterFields(const Letter& letter, std::span<const Field> fields)
+      : letter_(letter), fields_(fields), record_(record_of(letter)) {}
+
+  expr::Value read(std::uint32_t ref) const override {
+    const Field& field = fields_[ref];
+    const auto named = [&](const auto& one) { return one.name == field.name; };
+    if (const auto* text = std::ranges::find_if(kTextFields, named); text != kTextFields.end()) {
+      return expr::Value(std::string_view(texts_.emplace_back(text->read(letter_))));
+    }
+    if (const auto* number = std::ranges::find_if(kNumberFields, named); number != kNumberFields.end()) {
+      return expr::Value(number->read(letter_));
+    }
+    return record_ ? read_record(field) : expr::Value();
   }
-  if (const auto* number = std::ranges::find_if(kNumberFields, named); number != kNumberFields.end()) {
-    return number->read(letter);
+
+ private:
+  expr::Value read_record(const Field& field) const {
+    if (field.key) {
+      return value_of(
+          (field.name == "record.resource" ? record_->resource : record_->attributes).find(*field.key));
+    }
+    if (record_->signal != otlp::Signal::kLogs) {
+      return field.name == "record.name" ? expr::Value(record_->name) : expr::Value();
+    }
+    if (field.name == "record.severity_text") {
+      return expr::Value(record_->log.severity_text);
+    }
+    if (field.name == "record.severity_number") {
+      return expr::Value(std::int64_t{record_->log.severity_number});
+    }
+    otlp::AnyValue body;
+    return field.name == "record.body" && otlp::parse(record_->log.body, body) ? value_of(body)
+                                                                               : expr::Value();
   }
-  const std::optional<Record> record = record_of(letter);
-  if (!record) {
-    return {};
-  }
-  if (field.key) {
-    return value_of(
-        (field.name == "record.resource" ? record->resource : record->attributes).find(*field.key));
-  }
-  if (record->signal != otlp::Signal::kLogs) {
-    return field.name == "record.name" ? Value(std::string(record->name)) : Value();
-  }
-  if (field.name == "record.severity_text") {
-    return std::string(record->log.severity_text);
-  }
-  if (field.name == "record.severity_number") {
-    return std::int64_t{record->log.severity_number};
-  }
-  otlp::AnyValue body;
-  return field.name == "record.body" && otlp::parse(record->log.body, body) ? value_of(body) : Value();
+
+  const Letter& letter_;
+  const std::span<const Field> fields_;
+  const std::optional<Contained> record_;
+  mutable std::deque<std::string> texts_;
+};
+
+}  // namespace
+
+Result<LetterFilter> LetterFilter::compile(std::string_view text) {
+  std::vector<Field> fields;
+  const auto vocabulary = [&](const Field& field) -> std::optional<expr::KnownField> {
+    const std::optional<Type> type = field_type(field);
+    if (!type) {
+      return std::nullopt;
+    }
+    fields.push_back(field);
+    return expr::KnownField{*type, static_cast<std::uint32_t>(fields.size() - 1)};
+  };
+  NARU_TRY(expr::Expression condition, expr::Expression::compile_condition(text, vocabulary));
+  return LetterFilter(std::move(condition), std::move(fields));
+}
+
+bool LetterFilter::matches(const Letter& letter) const {
+  return condition_.matches(LetterFields(letter, fields_));
 }
 
 }  // namespace naru::deadletter

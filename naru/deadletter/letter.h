@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/clock.h"
@@ -53,8 +54,18 @@ std::string redact_quotes(std::string_view reason);
 // Fields of --filter: dl.id kind type reason status index attempts source config_hash first_failed_at
 // failed_at pipeline topic partition offset; record.body name severity_text severity_number;
 // record.attributes["..."], record.resource["..."].
-std::optional<expr::Type> field_type(const expr::Field& field);
-expr::Value field_value(const Letter& letter, const expr::Field& field);
+class LetterFilter {
+ public:
+  // kInvalidArgument: where and what is wrong.
+  static Result<LetterFilter> compile(std::string_view text);
+  bool matches(const Letter& letter) const;
+
+ private:
+  LetterFilter(expr::Expression condition, std::vector<expr::Field> fields)
+      : condition_(std::move(condition)), fields_(std::move(fields)) {}
+  expr::Expression condition_;
+  std::vector<expr::Field> fields_;  // by the numbers that the condition asks for
+};
 inline constexpr std::string_view kFieldsHelp =
     "dl.id, dl.kind, dl.type, dl.reason, dl.status, dl.index, dl.attempts, dl.source, dl.config_hash, "
     "dl.first_failed_at, dl.failed_at, dl.pipeline, dl.topic, dl.partition, dl.offset, record.body, "

@@ -118,10 +118,9 @@ TEST(Letter, AFilesNameCannotLeaveItsDirectory) {
 
 TEST(Letter, IsFilteredByWhatItSaysAndByItsRecord) {
   const auto holds = [](std::string_view text) {
-    const auto condition = expr::Condition::compile(text, field_type);
-    EXPECT_TRUE(condition.has_value()) << text << ": " << condition.error().message();
-    return condition &&
-           condition->matches([](const expr::Field& field) { return field_value(letter(), field); });
+    const auto filter = LetterFilter::compile(text);
+    EXPECT_TRUE(filter.has_value()) << text << ": " << filter.error().message();
+    return filter && filter->matches(letter());
   };
   for (const char* text :
        {"dl.kind == 'logs' and dl.status == 400 and dl.attempts == 1", "contains(dl.reason, 'integer')",
@@ -133,8 +132,8 @@ TEST(Letter, IsFilteredByWhatItSaysAndByItsRecord) {
     EXPECT_TRUE(holds(text)) << text;
   }
   EXPECT_FALSE(holds("dl.pipeline != 'default'"));
-  EXPECT_FALSE(expr::Condition::compile("dl.nothing == 1", field_type).has_value());
-  EXPECT_FALSE(expr::Condition::compile("dl.kind['x'] == 1", field_type).has_value());
+  EXPECT_FALSE(LetterFilter::compile("dl.nothing == 1").has_value());
+  EXPECT_FALSE(LetterFilter::compile("dl.kind['x'] == 1").has_value());
 }
 
 TEST(Replay, KeepsBytesOriginAndPartition) {
