@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "collector/receive/syslog_parser.h"
+#include "core/syslog/syslog.h"
 #include "collector/receive/syslog_records.h"
 #include "core/base/address.h"
 #include "core/base/clock.h"
@@ -115,7 +115,7 @@ struct Shared {
 struct Connection {
   Descriptor fd;
   std::string host;
-  SyslogFramer framer;
+  syslog::SyslogFramer framer;
   bool waiting = false;  // for the answer to its batch
   bool closed = false;
 };
@@ -255,7 +255,7 @@ void SyslogListener::Impl::accept_all() {
       refused.add();
       continue;
     }
-    connections.push_back({std::move(fd), peer_host(address, size), SyslogFramer(config.message_bytes_max)});
+    connections.push_back({std::move(fd), peer_host(address, size), syslog::SyslogFramer(config.message_bytes_max)});
   }
 }
 

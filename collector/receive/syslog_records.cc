@@ -7,12 +7,14 @@
 #include <tuple>
 #include <vector>
 
-#include "collector/receive/syslog_parser.h"
+#include "core/syslog/syslog.h"
 #include "core/otlp/build.h"
 #include "core/otlp/severity.h"
 
 namespace naru::collector {
 namespace {
+
+using syslog::SyslogMessage;
 
 std::string resource_of(const SyslogMessage& message) {
   std::string out;
@@ -35,7 +37,7 @@ void append_attributes(std::string& out, const SyslogMessage& message) {
   text("syslog.procid", message.process_id);
   text("syslog.msgid", message.message_id);
   std::string key;
-  for_each_parameter(message.structured_data,
+  syslog::for_each_parameter(message.structured_data,
                      [&](std::string_view id, std::string_view name, std::string_view value) {
                        key.assign("syslog.structured_data.").append(id).append(".").append(name);
                        text(key, value);
@@ -48,7 +50,7 @@ bool is_utf8(std::string_view bytes) {
 }
 
 SyslogMessage read(std::string_view raw, const SyslogBatch& batch) {
-  SyslogMessage message = parse_syslog(raw, batch.observed);
+  SyslogMessage message = syslog::parse_syslog(raw, batch.observed);
   const auto header_size = static_cast<std::size_t>(message.text.data() - raw.data());
   if (!is_utf8(raw.substr(0, header_size))) {
     SyslogMessage plain;

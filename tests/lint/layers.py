@@ -11,7 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ["agent", "collector", "prepper", "alerting", "store"]
-CORE = ["core/base", "core/telemetry", "core/config", "core/otlp", "core/flow", "core/expr", "core/spool",
+CORE = ["core/base", "core/telemetry", "core/config", "core/otlp", "core/flow", "core/expr", "core/spool", "core/syslog",
         "core/net", "core/bus", "core/program"]
 
 # module -> modules that it may include beside itself. A main.cc of a program may include all of core.
@@ -24,6 +24,7 @@ EDGES = {
     "core/flow": ["core/base"],
     "core/expr": ["core/base"],
     "core/spool": ["core/base"],
+    "core/syslog": ["core/base"],
     "core/bus": ["core/base", "core/spool", "core/telemetry", "core/otlp"],
     "core/program": ["core/base", "core/bus", "core/config", "core/net", "core/telemetry"],
     "console": ["core/base", "core/net"],

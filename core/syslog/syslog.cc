@@ -1,11 +1,11 @@
-#include "collector/receive/syslog_parser.h"
+#include "core/syslog/syslog.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
 
-namespace naru::collector {
+namespace naru::syslog {
 namespace {
 
 constexpr unsigned kPriorityMax = 191;
@@ -344,4 +344,4 @@ std::string SyslogFramer::finish() {
   return rest;
 }
 
-}  // namespace naru::collector
+}  // namespace naru::syslog

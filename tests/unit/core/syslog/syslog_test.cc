@@ -1,8 +1,8 @@
-#include "collector/receive/syslog_parser.h"
+#include "core/syslog/syslog.h"
 
 #include <gtest/gtest.h>
 
-namespace naru::collector {
+namespace naru::syslog {
 namespace {
 
 const UnixNanos kObserved = parse_rfc3339("2026-11-21T01:02:10Z").value();
@@ -114,4 +114,4 @@ TEST(SyslogFramer, GivesTheLastLineWhenThePeerCloses) {
 }
 
 }  // namespace
-}  // namespace naru::collector
+}  // namespace naru::syslog

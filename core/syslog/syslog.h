@@ -12,7 +12,7 @@
 
 #include "core/base/clock.h"
 
-namespace naru::collector {
+namespace naru::syslog {
 
 // Views point into the message that was parsed. Absent parts (also "-") are empty.
 struct SyslogMessage {
@@ -70,7 +70,7 @@ class SyslogFramer {
 // ----------------------------------------------------------------------------
 
 namespace detail {
-// Takes `[id name="value" ...]` apart, one parameter a call. See syslog_parser.cc.
+// Takes `[id name="value" ...]` apart, one parameter a call. See syslog.cc.
 class StructuredData {
  public:
   explicit StructuredData(std::string_view data) : rest_(data) {}
@@ -100,4 +100,4 @@ bool for_each_parameter(std::string_view structured_data, F&& f) {
   return data.ok();
 }
 
-}  // namespace naru::collector
+}  // namespace naru::syslog
