@@ -1,6 +1,7 @@
 # Every third-party library, all from Debian 12 packages (./dev installs them).
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(fmt REQUIRED)

@@ -137,6 +137,11 @@ class Schema {
     return add(std::move(key), member, std::move(meaning),
                std::make_shared<OptionalType<E>>(std::make_shared<ChoiceType<E>>(std::move(choices))));
   }
+  // A member whose `type` the caller brings: a form that the library does not know.
+  template <class M>
+  FieldBuilder<M> custom(std::string key, M T::* member, std::string meaning, TypePtr type) {
+    return add(std::move(key), member, std::move(meaning), std::move(type));
+  }
   // Text that is never shown. `<key>_file` names a file to read it from (one line feed at its end is
   // dropped).
   FieldBuilder<std::string> secret(std::string key, std::string T::* member, std::string meaning) {

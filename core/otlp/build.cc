@@ -11,7 +11,8 @@ constexpr std::uint32_t kResourceLogsResource = 1;
 constexpr std::uint32_t kResourceLogsScopeLogs = 2;
 constexpr std::uint32_t kScopeLogsScope = 1;
 constexpr std::uint32_t kScopeLogsRecord = 2;
-constexpr std::uint32_t kAnyString = 1, kAnyBool = 2, kAnyInt = 3, kAnyBytes = 7;
+constexpr std::uint32_t kAnyString = 1, kAnyBool = 2, kAnyInt = 3, kAnyDouble = 4, kAnyArray = 5, kAnyMap = 6,
+                        kAnyBytes = 7;
 
 std::size_t bytes_field_size(std::size_t size) {
   return 1 + varint_size(size) + size;
@@ -27,6 +28,23 @@ void begin_attribute(std::string& out, std::uint32_t field, std::string_view key
 }
 
 }  // namespace
+
+void append_value(std::string& out, const AnyValue& value) {
+  switch (value.kind) {
+    case AnyValue::Kind::kEmpty: return;
+    case AnyValue::Kind::kString: append_bytes_field(out, kAnyString, value.bytes); return;
+    case AnyValue::Kind::kBool: append_varint_field(out, kAnyBool, value.boolean ? 1 : 0); return;
+    case AnyValue::Kind::kInt:
+      append_varint_field(out, kAnyInt, static_cast<std::uint64_t>(value.integer));
+      return;
+    case AnyValue::Kind::kDouble:
+      append_fixed64_field(out, kAnyDouble, std::bit_cast<std::uint64_t>(value.real));
+      return;
+    case AnyValue::Kind::kArray: append_bytes_field(out, kAnyArray, value.bytes); return;
+    case AnyValue::Kind::kMap: append_bytes_field(out, kAnyMap, value.bytes); return;
+    case AnyValue::Kind::kBytes: append_bytes_field(out, kAnyBytes, value.bytes); return;
+  }
+}
 
 void append_string_attribute(std::string& out, std::uint32_t field, std::string_view key,
                              std::string_view value) {

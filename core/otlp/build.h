@@ -17,6 +17,8 @@
 
 namespace naru::otlp {
 
+// The fields of an encoded AnyValue.
+void append_value(std::string& out, const AnyValue& value);
 void append_string_attribute(std::string& out, std::uint32_t field, std::string_view key,
                              std::string_view value);
 void append_int_attribute(std::string& out, std::uint32_t field, std::string_view key, std::int64_t value);

@@ -409,6 +409,17 @@ bool parse(std::string_view encoded, SpanLink& out) {
   return in.ok();
 }
 
+std::string_view span_kind(std::int32_t kind) {
+  switch (kind) {
+    case 1: return "SPAN_KIND_INTERNAL";
+    case 2: return "SPAN_KIND_SERVER";
+    case 3: return "SPAN_KIND_CLIENT";
+    case 4: return "SPAN_KIND_PRODUCER";
+    case 5: return "SPAN_KIND_CONSUMER";
+    default: return "SPAN_KIND_UNSPECIFIED";
+  }
+}
+
 std::string_view to_string(MetricKind kind) {
   switch (kind) {
     case MetricKind::kGauge: return "GAUGE";

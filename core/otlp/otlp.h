@@ -188,6 +188,7 @@ struct Span {
   Messages links() const { return {raw, 13}; }
 };
 bool parse(std::string_view encoded, Span& out);
+std::string_view span_kind(std::int32_t kind);  // SPAN_KIND_SERVER, ...; SPAN_KIND_UNSPECIFIED for others
 
 struct SpanEvent {
   UnixNanos time = 0;

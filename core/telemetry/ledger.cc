@@ -14,7 +14,7 @@ Counter counter_of(Registry& registry, std::size_t metric, const Labels& labels)
 
 }  // namespace
 
-const std::array<LedgerMetric, 8> kLedgerCounters{{
+const std::array<LedgerMetric, 9> kLedgerCounters{{
     {"naru_records_accepted_total", "Records that a stage took in."},
     {"naru_records_created_total", "Records that a stage made itself, such as aggregates."},
     {"naru_records_delivered_total", "Records that the next hop took durably, duplicates included."},
@@ -24,6 +24,7 @@ const std::array<LedgerMetric, 8> kLedgerCounters{{
     {"naru_records_parked_total",
      "Delivered records that were set aside for a destination that cannot take them now."},
     {"naru_records_lost_total", "Records that are gone; the log says why."},
+    {"naru_records_dropped_total", "Records that a configured rule dropped."},
 }};
 const LedgerMetric kLedgerInFlight{"naru_records_in_flight",
                                    "Records taken in and not finished, counted from where they wait."};
@@ -46,7 +47,7 @@ StageLedger::StageLedger(Registry& registry, const std::string& stage, const std
 Counter StageLedger::dropped(const std::string& rule) const {
   Labels labels = labels_;
   labels.emplace("rule", rule);
-  return registry_.counter("naru_records_dropped_total", "Records that a configured rule dropped.", labels);
+  return counter_of(registry_, 8, labels);
 }
 
 }  // namespace naru::telemetry

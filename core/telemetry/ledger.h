@@ -14,9 +14,9 @@ namespace naru::telemetry {
 struct LedgerMetric {
   std::string_view name, help;
 };
-// In this order: accepted, created, delivered, duplicate, merged, deadlettered, parked, lost. `duplicate` and
-// `parked` are inside delivered.
-extern const std::array<LedgerMetric, 8> kLedgerCounters;
+// In this order: accepted, created, delivered, duplicate, merged, deadlettered, parked, lost, dropped. `duplicate`
+// and `parked` are inside delivered.
+extern const std::array<LedgerMetric, 9> kLedgerCounters;
 extern const LedgerMetric kLedgerInFlight;
 
 // Counters of one (stage, signal, pipeline). Thread-safe.

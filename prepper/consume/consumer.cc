@@ -113,7 +113,9 @@ void Consumer::completed(const std::shared_ptr<SourceMessage>& message) {
   in_flight_.fetch_sub(message->records, std::memory_order_relaxed);
   message->ledger->add_in_flight(Stage::kPrepper, -static_cast<std::int64_t>(message->records));
   message->count(Stage::kPrepper, Fate::kDelivered, static_cast<std::uint32_t>(message->documents));
-  message->count(Stage::kPrepper, Fate::kDeadlettered, static_cast<std::uint32_t>(message->undecodable));
+  message->count(Stage::kPrepper, Fate::kDeadlettered, static_cast<std::uint32_t>(message->letters));
+  message->count(Stage::kPrepper, Fate::kCreated, static_cast<std::uint32_t>(message->created));
+  message->count(Stage::kPrepper, Fate::kDropped, static_cast<std::uint32_t>(message->dropped));
   const std::lock_guard lock(done_mutex_);
   done_.push_back(message);
 }

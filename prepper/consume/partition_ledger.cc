@@ -10,7 +10,7 @@ namespace naru::prepper {
 namespace {
 
 // docs/formats/commit-metadata.md
-constexpr std::string_view kLetters = "acdumxpl";
+constexpr std::string_view kLetters = "acdumxplo";
 static_assert(kLetters.size() == kFates);
 constexpr char kStageSeparator = ';';
 

@@ -33,8 +33,9 @@ enum class Fate : std::uint8_t {
   kDeadlettered,
   kParked,
   kLost,
+  kDropped,  // on purpose, by a rule of a pipeline
 };
-inline constexpr std::size_t kFates = 8;
+inline constexpr std::size_t kFates = 9;
 
 constexpr std::size_t ledger_slot(Stage stage, Fate fate) {
   return static_cast<std::size_t>(stage) * kFates + static_cast<std::size_t>(fate);

@@ -8,6 +8,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/json_text.h"
+#include "core/otlp/build.h"
 
 namespace naru::prepper {
 namespace {
@@ -133,6 +134,11 @@ void ValueWriter::write_value(JsonOut& out, std::string_view encoded, std::size_
     pass.malformed = true;
     return;
   }
+  write_value(out, value, path_bytes, depth, pass);
+}
+
+void ValueWriter::write_value(JsonOut& out, const otlp::AnyValue& value, std::size_t path_bytes,
+                              std::uint32_t depth, Pass& pass) {
   ++pass.leaves;
   if (pass.bag && !pass.careful && pass.leaves > limits_.leaves_max) {
     pass.trouble = true;
@@ -160,6 +166,8 @@ void ValueWriter::write_value(JsonOut& out, std::string_view encoded, std::size_
   }
   const bool path_is_full = pass.bag && path_bytes + kNameRoomMin > limits_.path_bytes_max;
   if (depth >= limits_.depth_max || (path_is_full && value.kind == Kind::kMap)) {
+    std::string encoded;
+    otlp::append_value(encoded, value);
     write_bytes(out, encoded, path_bytes, pass);
     return;
   }
@@ -182,13 +190,14 @@ void ValueWriter::write_value(JsonOut& out, std::string_view encoded, std::size_
   out.raw(']');
 }
 
-bool ValueWriter::write_bag_fast(JsonOut& out, const otlp::Attributes& attributes, std::size_t root_bytes,
+template <BagSource Source>
+bool ValueWriter::write_bag_fast(JsonOut& out, const Source& attributes, std::size_t root_bytes,
                                  BagVisitor* visitor, Pass& pass) {
   const std::size_t frame = names_.size();
   std::uint64_t seen = 0;
   bool first = true;
   out.raw('{');
-  const bool ok = attributes.for_each([&](const otlp::KeyValue& entry) {
+  const bool ok = attributes.for_each_entry([&](const BagEntry& entry) {
     if (visitor != nullptr && !visitor->visit(entry)) {
       return true;
     }
@@ -211,7 +220,8 @@ bool ValueWriter::write_bag_fast(JsonOut& out, const otlp::Attributes& attribute
   return !pass.malformed && !pass.trouble && pass.cut == 0;
 }
 
-void ValueWriter::write_bag_careful(JsonOut& out, const otlp::Attributes& attributes, std::size_t root_bytes,
+template <BagSource Source>
+void ValueWriter::write_bag_careful(JsonOut& out, const Source& attributes, std::size_t root_bytes,
                                     BagVisitor* visitor, std::span<const ExtraMember> extras,
                                     std::uint32_t cut_before, BagResult& result) {
   NameSet names;
@@ -232,7 +242,7 @@ void ValueWriter::write_bag_careful(JsonOut& out, const otlp::Attributes& attrib
     first = false;
   };
   out.raw('{');
-  const bool ok = attributes.for_each([&](const otlp::KeyValue& entry) {
+  const bool ok = attributes.for_each_entry([&](const BagEntry& entry) {
     if (visitor != nullptr && !visitor->visit(entry)) {
       return true;
     }
@@ -285,7 +295,8 @@ void ValueWriter::write_bag_careful(JsonOut& out, const otlp::Attributes& attrib
   result.ok = ok && !pass.malformed;
 }
 
-BagResult ValueWriter::write_bag(JsonOut& out, const otlp::Attributes& attributes, std::size_t name_bytes,
+template <BagSource Source>
+BagResult ValueWriter::write_bag(JsonOut& out, const Source& attributes, std::size_t name_bytes,
                                  BagVisitor* visitor, std::span<const ExtraMember> extras,
                                  std::uint32_t cut_before) {
   BagResult result;
@@ -310,10 +321,20 @@ BagResult ValueWriter::write_bag(JsonOut& out, const otlp::Attributes& attribute
 }
 
 bool ValueWriter::write_json(JsonOut& out, std::string_view encoded, bool& valid) {
+  otlp::AnyValue value;
+  return otlp::parse(encoded, value) && write_json(out, value, valid);
+}
+
+bool ValueWriter::write_json(JsonOut& out, const otlp::AnyValue& value, bool& valid) {
   Pass pass{.bag = false};
-  write_value(out, encoded, 0, 0, pass);
+  write_value(out, value, 0, 0, pass);
   valid = !pass.invalid_text;
   return !pass.malformed;
 }
+
+template BagResult ValueWriter::write_bag(JsonOut&, const EncodedBag&, std::size_t, BagVisitor*,
+                                          std::span<const ExtraMember>, std::uint32_t);
+template BagResult ValueWriter::write_bag(JsonOut&, const AttributeList&, std::size_t, BagVisitor*,
+                                          std::span<const ExtraMember>, std::uint32_t);
 
 }  // namespace naru::prepper

@@ -22,6 +22,7 @@
 
 #include "core/otlp/otlp.h"
 #include "prepper/process/json_out.h"
+#include "prepper/record/attribute_list.h"
 
 namespace naru::prepper {
 
@@ -48,11 +49,37 @@ struct BagResult {
   bool overflow = false;  // leaves_max was reached
 };
 
+using BagEntry = AttributeEntry;
+
 // Sees each attribute of a bag before it is written; false leaves it out.
 class BagVisitor {
  public:
   virtual ~BagVisitor() = default;
-  virtual bool visit(const otlp::KeyValue& entry) = 0;
+  virtual bool visit(const BagEntry& entry) = 0;
+};
+
+// Where the attributes of a bag come from.
+template <class Source>
+concept BagSource = requires(const Source& source, bool (*f)(const BagEntry&)) {
+  // Calls f for each, in order, until it returns false. False: malformed.
+  { source.for_each_entry(f) } -> std::same_as<bool>;
+};
+class EncodedBag {
+ public:
+  explicit EncodedBag(const otlp::Attributes& attributes) : attributes_(attributes) {}
+  template <class F>
+  bool for_each_entry(F&& f) const {
+    bool ok = true;
+    const bool walked = attributes_.for_each([&](const otlp::KeyValue& entry) {
+      BagEntry out{entry.key, {}, entry.value};
+      ok = otlp::parse(entry.value, out.value);
+      return ok && f(out);
+    });
+    return ok && walked;
+  }
+
+ private:
+  const otlp::Attributes& attributes_;
 };
 
 class ValueWriter {
@@ -61,13 +88,20 @@ class ValueWriter {
 
   // Writes `{...}`. `name_bytes`: length of the bag's own name, for the term limit. `visitor` may be null and
   // may see an attribute twice, in the same order.
-  BagResult write_bag(JsonOut& out, const otlp::Attributes& attributes, std::size_t name_bytes,
+  template <BagSource Source>
+  BagResult write_bag(JsonOut& out, const Source& attributes, std::size_t name_bytes,
                       BagVisitor* visitor = nullptr, std::span<const ExtraMember> extras = {},
                       std::uint32_t cut_before = 0);
+  BagResult write_bag(JsonOut& out, const otlp::Attributes& attributes, std::size_t name_bytes,
+                      BagVisitor* visitor = nullptr, std::span<const ExtraMember> extras = {},
+                      std::uint32_t cut_before = 0) {
+    return write_bag(out, EncodedBag(attributes), name_bytes, visitor, extras, cut_before);
+  }
 
   // Writes a value as JSON without leaf limits (the body of a log). `valid` turns false when bytes had to be
   // replaced. False: malformed.
   bool write_json(JsonOut& out, std::string_view encoded, bool& valid);
+  bool write_json(JsonOut& out, const otlp::AnyValue& value, bool& valid);
 
  private:
   struct Pass {
@@ -79,12 +113,15 @@ class ValueWriter {
     std::uint32_t cut = 0;
     std::uint32_t leaves = 0;
   };
-  bool write_bag_fast(JsonOut& out, const otlp::Attributes& attributes, std::size_t root_bytes,
-                      BagVisitor* visitor, Pass& pass);
-  void write_bag_careful(JsonOut& out, const otlp::Attributes& attributes, std::size_t root_bytes,
-                         BagVisitor* visitor, std::span<const ExtraMember> extras, std::uint32_t cut_before,
-                         BagResult& result);
+  template <BagSource Source>
+  bool write_bag_fast(JsonOut& out, const Source& attributes, std::size_t root_bytes, BagVisitor* visitor,
+                      Pass& pass);
+  template <BagSource Source>
+  void write_bag_careful(JsonOut& out, const Source& attributes, std::size_t root_bytes, BagVisitor* visitor,
+                         std::span<const ExtraMember> extras, std::uint32_t cut_before, BagResult& result);
   void write_value(JsonOut& out, std::string_view encoded, std::size_t path_bytes, std::uint32_t depth,
+                   Pass& pass);
+  void write_value(JsonOut& out, const otlp::AnyValue& value, std::size_t path_bytes, std::uint32_t depth,
                    Pass& pass);
   void write_text(JsonOut& out, std::string_view text, std::size_t path_bytes, Pass& pass);
   void write_bytes(JsonOut& out, std::string_view bytes, std::size_t path_bytes, Pass& pass);

@@ -45,8 +45,10 @@ struct SourceMessage {
   const std::shared_ptr<PartitionLedger> ledger;
   LedgerTally tally;                      // complete when the message is finished
   std::uint64_t records = 0;              // set by the encoder before it lets go of its hold
-  std::uint64_t documents = 0;            // set likewise: records of these that went into batches
-  std::uint64_t undecodable = 0;          // set likewise: records of these that became dead letters at once
+  std::uint64_t documents = 0;            // set likewise: documents made of these
+  std::uint64_t letters = 0;              // set likewise: dead letters made of these at once
+  std::uint64_t created = 0;              // set likewise: documents and letters beyond one for each record
+  std::uint64_t dropped = 0;              // set likewise: records that pipelines want no document of
   std::uint64_t charged_bytes = 0;        // set likewise: what the byte budget holds for it
   std::atomic<std::uint32_t> pending{1};  // outputs, and the encoder's hold
 

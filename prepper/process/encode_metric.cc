@@ -264,19 +264,33 @@ bool Encoder::write_exemplars(const otlp::DataPoint& point, std::uint32_t field)
 }
 
 void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded) {
+  metric_ = &metric;
+  encoded_record_ = encoded;
+  if (!otlp::parse(metric.kind, encoded, point_)) {
+    begin_document(event_time(point_.time, 0, received_, config_.time).time);
+    abandon_document("data point");
+  } else {
+    run_pipelines();
+  }
+  end_record();
+}
+
+bool Encoder::write_point(const Event* event) {
   using otlp::MetricKind;
-  otlp::DataPoint point;
-  const bool parsed = otlp::parse(metric.kind, encoded, point);
+  const otlp::Metric& metric = event != nullptr ? event->metric() : *metric_;
+  const otlp::DataPoint& point = event != nullptr ? event->point() : point_;
   const EventTime time = event_time(point.time, 0, received_, config_.time);
   begin_document(time.time);
   clamped_counts_ = 0;
-  if (!parsed) {
-    abandon_document("data point");
-    return;
-  }
   write_event_time(time);
   write_date(",\"startTime\":", "naru.original_start_time", point.start);
-  out_.raw(metric_text_.view());
+  if (event != nullptr && metric.name != metric_->name) {
+    render_metric_head(metric);
+    out_.raw(metric_text_.view());
+    render_metric_head(*metric_);
+  } else {
+    out_.raw(metric_text_.view());
+  }
   if (point.flags != 0) {
     out_.raw(",\"flags\":");
     out_.integer(point.flags);
@@ -310,27 +324,30 @@ void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded)
   }
   if (const std::uint32_t field = exemplars_field(metric.kind);
       field != 0 && !write_exemplars(point, field)) {
-    abandon_document("data point's exemplars");
-    return;
+    return abandon_document("data point's exemplars");
   }
   if (clamped_counts_ > 0) {
     add_extra("naru.clamped_counts", std::to_string(clamped_counts_));
   }
   out_.raw(resource_text_.view());
   out_.raw(scope_text_.view());
-  if (!write_attributes(point.attributes(), true)) {
-    abandon_document("data point's attributes");
-    return;
+  if (!(event != nullptr ? write_attributes(event->attributes(), true) : write_attributes(point.attributes(), true))) {
+    return abandon_document("data point's attributes");
   }
   write_promoted_fields();
+  end_document(point_id(dataset_->name, output_ordinal()));
+  return true;
+}
+
+// Of the point as it came.
+otlp::DocumentId Encoder::point_id(std::string_view output, std::uint32_t ordinal) {
   const Result<Hash128> resource = resource_hash();
-  const Result<Hash128> attributes = otlp::hash_attributes(point.attributes(), sorter_);
+  const Result<Hash128> attributes = otlp::hash_attributes(point_.attributes(), sorter_);
   if (!resource || !attributes) {
-    end_document(foreign_id(dataset_->name));
-    return;
+    return foreign_id(output, ordinal);
   }
-  end_document(ids_.metric_point(*resource, scope_.name, metric.name, *attributes, point.time, encoded,
-                                 dataset_->name));
+  return ids_.metric_point(*resource, scope_.name, metric_->name, *attributes, point_.time, encoded_record_, output,
+                           ordinal);
 }
 
 }  // namespace naru::prepper

@@ -4,21 +4,6 @@
 #include "prepper/process/record_visitor.h"
 
 namespace naru::prepper {
-namespace {
-
-std::string_view span_kind(std::int32_t kind) {
-  switch (kind) {
-    case 1: return "\"SPAN_KIND_INTERNAL\"";
-    case 2: return "\"SPAN_KIND_SERVER\"";
-    case 3: return "\"SPAN_KIND_CLIENT\"";
-    case 4: return "\"SPAN_KIND_PRODUCER\"";
-    case 5: return "\"SPAN_KIND_CONSUMER\"";
-    default: return "\"SPAN_KIND_UNSPECIFIED\"";
-  }
-}
-
-}  // namespace
-
 bool Encoder::write_nested_attributes(const otlp::Attributes& attributes, std::string_view path) {
   out_.raw(",\"attributes\":");
   const BagResult bag = values_.write_bag(out_, attributes, path.size());
@@ -93,14 +78,19 @@ bool Encoder::write_links(const otlp::Span& span) {
 }
 
 void Encoder::encode_span(std::string_view encoded) {
-  otlp::Span span;
-  const bool parsed = otlp::parse(encoded, span);
+  if (!otlp::parse(encoded, span_)) {
+    begin_document(event_time(span_.start, 0, received_, config_.time).time);
+    abandon_document("span");
+  } else {
+    run_pipelines();
+  }
+  end_record();
+}
+
+bool Encoder::write_span(const Event* event) {
+  const otlp::Span& span = event != nullptr ? event->span() : span_;
   const EventTime time = event_time(span.start, 0, received_, config_.time);
   begin_document(time.time);
-  if (!parsed) {
-    abandon_document("span");
-    return;
-  }
   const bool has_duration = span.start != 0 && span.end != 0;
   const auto duration = static_cast<std::int64_t>(span.end - span.start);
   write_event_time(time);
@@ -134,7 +124,7 @@ void Encoder::encode_span(std::string_view encoded) {
   out_.raw(",\"name\":");
   out_.string(span.name);
   out_.raw(",\"kind\":");
-  out_.raw(span_kind(span.kind));
+  out_.string(otlp::span_kind(span.kind));
   text_member(",\"traceState\":", span.trace_state);
   write_date(",\"startTime\":", "naru.original_start_time", span.start);
   write_date(",\"endTime\":", "naru.original_end_time", span.end);
@@ -161,21 +151,22 @@ void Encoder::encode_span(std::string_view encoded) {
   count_member(",\"droppedEventsCount\":", span.dropped_events_count);
   count_member(",\"droppedLinksCount\":", span.dropped_links_count);
   if (!write_events(span) || !write_links(span)) {
-    abandon_document("span's events or links");
-    return;
+    return abandon_document("span's events or links");
   }
   out_.raw(resource_text_.view());
   out_.raw(scope_text_.view());
-  if (!write_attributes(span.attributes(), true)) {
-    abandon_document("span's attributes");
-    return;
+  if (!(event != nullptr ? write_attributes(event->attributes(), true) : write_attributes(span.attributes(), true))) {
+    return abandon_document("span's attributes");
   }
   write_promoted_fields();
-  if (span.trace_id.empty() || span.span_id.empty()) {
-    end_document(foreign_id(dataset_->name));
-  } else {
-    end_document(ids_.span(span, dataset_->name));
-  }
+  end_document(span_id(dataset_->name, output_ordinal()));
+  return true;
+}
+
+// Of the span as it came.
+otlp::DocumentId Encoder::span_id(std::string_view output, std::uint32_t ordinal) {
+  return span_.trace_id.empty() || span_.span_id.empty() ? foreign_id(output, ordinal)
+                                                         : ids_.span(span_, output, ordinal);
 }
 
 }  // namespace naru::prepper

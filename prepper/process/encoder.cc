@@ -56,14 +56,17 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   source_slot_.reset();
   origin_.reset();
   message_bytes_ = 0;
-  undecodable_here_ = 0;
+  letters_here_ = 0;
   documents_here_ = 0;
+  created_here_ = 0;
+  dropped_here_ = 0;
+  use_pipelines();
   drop_next_ = fault_point("prepper.drop_record");
   if (!encode_message()) {
     message->hold(1);
     const auto id = foreign_id(kDefaultDataset);
     ordinal_ = 1;
-    undecodable_here_ = 1;
+    letters_here_ = 1;
     ++stats_.undecodable;
     sink_.dead_letter(message, kWholeMessage, std::string(id.data(), id.size()),
                       {.type = "undecodable",
@@ -73,7 +76,9 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   hold_documents();
   message->records = ordinal_;
   message->documents = documents_here_;
-  message->undecodable = undecodable_here_;
+  message->letters = letters_here_;
+  message->created = created_here_;
+  message->dropped = dropped_here_;
   message->charged_bytes += message_bytes_;
   stats_.records += ordinal_;
   finish(message, 1);
@@ -103,6 +108,9 @@ bool Encoder::encode_resource_group(std::string_view encoded) {
   ++resource_serial_;
   dataset_ = &dataset_of(resource_);
   render_resource(resource_);
+  if (event_ != nullptr) {
+    event_->begin_resource(resource_);
+  }
   otlp::Messages scopes = otlp::scope_groups(resource_);
   while (scopes.next()) {
     encode_scope_group(scopes.bytes());
@@ -116,6 +124,7 @@ bool Encoder::encode_scope_group(std::string_view encoded) {
   render_scope(group);
   identity_ = otlp::scope_identity(group.scope);
   scope_index_ = 0;
+  choose_pipelines();
   otlp::Messages entries = otlp::records(group);
   while (entries.next()) {
     switch (message_->signal) {
@@ -134,10 +143,12 @@ Encoder::Dataset& Encoder::dataset_named(const std::string& name) {
   if (datasets_.size() >= kDatasetsMax) {
     datasets_.clear();  // a cache of names that senders choose
   }
+  return datasets_.emplace(name, new_dataset(name)).first->second;
+}
+
+Encoder::Dataset Encoder::new_dataset(const std::string& name) const {
   const auto period = config_.periods.find(name);
-  return datasets_
-      .emplace(name, Dataset{name, period == config_.periods.end() ? config_.period : period->second, {}})
-      .first->second;
+  return {name, period == config_.periods.end() ? config_.period : period->second, {}};
 }
 
 Encoder::Dataset& Encoder::dataset_of(const otlp::ResourceGroup& group) {
@@ -304,10 +315,7 @@ void Encoder::write_promoted_fields() {
   }
   for (std::uint64_t rest = record_mask_; rest != 0; rest &= rest - 1) {
     const auto slot = static_cast<std::size_t>(std::countr_zero(rest));
-    otlp::AnyValue value;
-    if (otlp::parse(record_values_[slot], value)) {
-      count_refusal(write_promoted(out_, contract_->slots()[slot], value));
-    }
+    count_refusal(write_promoted(out_, contract_->slots()[slot], record_values_[slot]));
   }
 }
 
@@ -330,7 +338,7 @@ void Encoder::end_document(const otlp::DocumentId& id) {
   if (drop_next_) {
     drop_next_ = false;
     out_.rewind(document_begin_);
-    ++ordinal_;
+    ++outputs_;
     return;
   }
   out_.raw("}\n");
@@ -346,7 +354,8 @@ void Encoder::end_document(const otlp::DocumentId& id) {
   }
   batch_.entries.push_back(
       {static_cast<std::uint32_t>(document_begin_), *source_slot_, ordinal_, target_->batch_slot});
-  ++ordinal_;
+  ++outputs_;
+  written_.push_back(dataset_);
   ++documents_open_;
   ++documents_here_;
   ++stats_.documents;
@@ -358,23 +367,24 @@ void Encoder::end_document(const otlp::DocumentId& id) {
 }
 
 // The record itself is malformed inside: kept as a dead letter with its bytes.
-void Encoder::abandon_document(std::string_view what) {
+bool Encoder::abandon_document(std::string_view what) {
   out_.rewind(document_begin_);
   const otlp::DocumentId id = foreign_id(dataset_->name);
   message_->hold(1);
   ++stats_.undecodable;
-  ++undecodable_here_;
+  ++letters_here_;
+  ++outputs_;
   sink_.dead_letter(message_, ordinal_, std::string(id.data(), id.size()),
                     {.type = "undecodable", .reason = "the " + std::string(what) + " is malformed protobuf"});
-  ++ordinal_;
+  return false;
 }
 
-otlp::DocumentId Encoder::foreign_id(std::string_view output) {
+otlp::DocumentId Encoder::foreign_id(std::string_view output, std::uint32_t ordinal) {
   if (!origin_.has_value()) {
     origin_ = bus::origin_of(message_->record, config_.cluster_id);
   }
   return ids_.foreign(origin_->cluster_id, origin_->topic, origin_->partition, origin_->offset,
-                      origin_->index + ordinal_, output);
+                      origin_->index + ordinal_, output, ordinal);
 }
 
 Result<Hash128> Encoder::resource_hash() {
@@ -445,12 +455,8 @@ void Encoder::write_date(std::string_view member, std::string_view original_name
   out_.time(time);
 }
 
-bool Encoder::write_body(std::string_view encoded) {
+bool Encoder::write_body(const otlp::AnyValue& value, std::string_view encoded) {
   using Kind = otlp::AnyValue::Kind;
-  otlp::AnyValue value;
-  if (!otlp::parse(encoded, value)) {
-    return false;
-  }
   if (value.kind == Kind::kEmpty) {
     return true;
   }
@@ -464,18 +470,19 @@ bool Encoder::write_body(std::string_view encoded) {
   }
   JsonOut text;
   bool valid = true;
-  if (!values_.write_json(text, encoded, valid)) {
+  if (!values_.write_json(text, value, valid)) {
     return false;
   }
   out_.string(text.view());
-  if (!valid) {
+  if (!valid && !encoded.empty()) {
     add_extra(kOriginalBody, base64_chunks(encoded));
     ++stats_.invalid_utf8;
   }
   return true;
 }
 
-bool Encoder::write_attributes(const otlp::Attributes& attributes, bool present) {
+template <class Attributes>
+bool Encoder::write_attributes(const Attributes& attributes, bool present) {
   const std::uint32_t cut_before = resource_cut_ + scope_cut_;
   if (!present && extras_.empty() && cut_before == 0) {
     return true;
@@ -498,16 +505,25 @@ bool Encoder::write_attributes(const otlp::Attributes& attributes, bool present)
   return bag.ok;
 }
 
+template bool Encoder::write_attributes(const otlp::Attributes&, bool);  // of records as they came
+template bool Encoder::write_attributes(const AttributeList&, bool);
+
 void Encoder::encode_log(std::string_view encoded) {
-  otlp::LogRecord record;
-  const bool parsed = otlp::parse(encoded, record);
+  record_index_ = scope_index_++;
+  if (!otlp::parse(encoded, log_)) {
+    const EventTime time = event_time(log_.time, log_.observed_time, received_, config_.time);
+    begin_document(time.time);
+    abandon_document("log record");
+  } else {
+    run_pipelines();
+  }
+  end_record();
+}
+
+bool Encoder::write_log(const Event* event) {
+  const otlp::LogRecord& record = event != nullptr ? event->log() : log_;
   const EventTime time = event_time(record.time, record.observed_time, received_, config_.time);
   begin_document(time.time);
-  const std::uint64_t index = scope_index_++;
-  if (!parsed) {
-    abandon_document("log record");
-    return;
-  }
   write_event_time(time);
   write_date(",\"observedTime\":", "naru.original_observed_time", record.observed_time);
   if (record.severity_number != 0 || !record.severity_text.empty()) {
@@ -519,9 +535,15 @@ void Encoder::encode_log(std::string_view encoded) {
     }
     out_.raw('}');
   }
-  if (record.has_body && !write_body(record.body)) {
-    abandon_document("body");
-    return;
+  if (event != nullptr) {
+    if (!write_body(event->body(), event->encoded_body())) {
+      return abandon_document("body");
+    }
+  } else if (record.has_body) {
+    otlp::AnyValue body;
+    if (!otlp::parse(record.body, body) || !write_body(body, record.body)) {
+      return abandon_document("body");
+    }
   }
   if (!record.event_name.empty()) {
     out_.raw(",\"eventName\":");
@@ -546,25 +568,38 @@ void Encoder::encode_log(std::string_view encoded) {
   }
   out_.raw(resource_text_.view());
   out_.raw(scope_text_.view());
-  if (!write_attributes(record.attributes(), record.has_attributes)) {
-    abandon_document("log record's attributes");
-    return;
+  const bool written = event != nullptr
+                           ? write_attributes(event->attributes(), event->attributes().size() > 0)
+                           : write_attributes(record.attributes(), record.has_attributes);
+  if (!written) {
+    return abandon_document("log record's attributes");
   }
   write_promoted_fields();
-  // contracts.md 1: a client's own id first, then what the agent or collector stamped.
+  if (event != nullptr) {
+    uid_ = event->uid();
+    position_ = event->position();
+  }
+  end_document(log_id(dataset_->name, output_ordinal()));
+  return true;
+}
+
+// contracts.md 1: a client's own id first, then what the agent or collector stamped. Of the record as it came.
+otlp::DocumentId Encoder::log_id(std::string_view output, std::uint32_t ordinal) {
   if (!uid_.empty()) {
-    const Result<Hash128> resource = resource_hash();
-    if (resource) {
-      end_document(ids_.client_log(*resource, uid_, record.body, record.time, dataset_->name));
-      return;
+    if (const Result<Hash128> resource = resource_hash()) {
+      return ids_.client_log(*resource, uid_, log_.body, log_.time, output, ordinal);
     }
   }
   if (identity_.present) {
-    end_document(ids_.source_log(identity_.source, position_.value_or(identity_.base + index), record.body,
-                                 record.time, dataset_->name));
-    return;
+    return ids_.source_log(identity_.source, position_.value_or(identity_.base + record_index_), log_.body,
+                           log_.time, output, ordinal);
   }
-  end_document(foreign_id(dataset_->name));
+  return foreign_id(output, ordinal);
+}
+
+// How many documents of this record this data set has already.
+std::uint32_t Encoder::output_ordinal() const {
+  return static_cast<std::uint32_t>(std::ranges::count(written_, dataset_));
 }
 
 }  // namespace naru::prepper

@@ -20,6 +20,7 @@
 #include "core/otlp/otlp.h"
 #include "prepper/contract/contract.h"
 #include "prepper/contract/value_writer.h"
+#include "prepper/pipeline/pipeline.h"
 #include "prepper/process/batch.h"
 #include "prepper/process/index_name.h"
 #include "prepper/process/json_out.h"
@@ -36,6 +37,8 @@ struct EncoderConfig {
   std::uint32_t nested_max = 4'000;    // events, links or exemplars of one document, each
   std::size_t batch_bytes = 5u << 20;  // a batch is handed over when it is this long
   std::string cluster_id;              // for identities of kind 6
+  // Pipelines that records go through; nullptr, and what none of them takes: straight into documents.
+  std::shared_ptr<const PipelineSource> pipelines;
 };
 
 // The contract of an index. May block while the index is looked up. Thread-safe.
@@ -82,7 +85,7 @@ struct EncodeStats {
   std::uint64_t dataset_replaced = 0;
 };
 
-class Encoder {
+class Encoder : private IdentitySource {
  public:
   // Both seams must outlive this.
   Encoder(EncoderConfig config, ContractSource& contracts, EncoderSink& sink);
@@ -94,6 +97,15 @@ class Encoder {
   void flush();
   bool has_open_batch() const { return !batch_.entries.empty(); }
   EncodeStats take_stats() { return std::exchange(stats_, {}); }
+  // Gives the counts of pipelines since the last call to `f(set, tally)`, when there are any.
+  template <class F>
+  void take_tally(F&& f) {
+    if (set_ != nullptr && tally_used_) {
+      f(*set_, tally_);
+      std::ranges::fill(tally_, 0);
+      tally_used_ = false;
+    }
+  }
 
  private:
   struct CachedTarget {
@@ -118,17 +130,39 @@ class Encoder {
   void encode_span(std::string_view encoded);
   void encode_metric(std::string_view encoded);
   void encode_point(const otlp::Metric& metric, std::string_view encoded);
+  // A document of the record being encoded: as it came, or with what pipelines left in `event`. False: it was
+  // abandoned.
+  bool write_log(const Event* event);
+  bool write_span(const Event* event);
+  bool write_point(const Event* event);
+  bool write_record(const Event* event);
+
+  // Pipelines
+  void use_pipelines();
+  void choose_pipelines();
+  // Runs the record being encoded through the pipelines that take it, or writes it as it is.
+  void run_pipelines();
+  bool load_event();
+  void write_routed(const Pipeline& pipeline);
+  void letter_of_pipeline(const Pipeline& pipeline);
+  void end_record();
+  std::uint32_t output_ordinal() const;
+  std::uint64_t record_identity() override;
+  otlp::DocumentId log_id(std::string_view output, std::uint32_t ordinal);
+  otlp::DocumentId span_id(std::string_view output, std::uint32_t ordinal);
+  otlp::DocumentId point_id(std::string_view output, std::uint32_t ordinal);
 
   bool render_resource(const otlp::ResourceGroup& group);
   bool render_scope(const otlp::ScopeGroup& group);
   void render_metric_head(const otlp::Metric& metric);
   Dataset& dataset_of(const otlp::ResourceGroup& group);
   Dataset& dataset_named(const std::string& name);
+  Dataset new_dataset(const std::string& name) const;
 
   // A document from its action line to its line feed. The id is filled in at the end.
   void begin_document(UnixNanos time);
   void end_document(const otlp::DocumentId& id);
-  void abandon_document(std::string_view what);
+  bool abandon_document(std::string_view what);
 
   CachedTarget& target_at(UnixNanos time);
   void use_contract(CachedTarget& cached);
@@ -138,9 +172,11 @@ class Encoder {
   void hand_over();
   void hold_documents();
 
-  bool write_body(std::string_view encoded);
+  // `encoded`: the body as it came, empty for one that was made here.
+  bool write_body(const otlp::AnyValue& value, std::string_view encoded);
   // `"attributes":{...}` with its comma, when there is any. False: malformed.
-  bool write_attributes(const otlp::Attributes& attributes, bool present);
+  template <class Attributes>
+  bool write_attributes(const Attributes& attributes, bool present);
   bool write_nested_attributes(const otlp::Attributes& attributes, std::string_view path);
   void write_event_time(const EventTime& time);
   // A date field that may not fit date_nanos: then it is left out, and the original is an extra attribute.
@@ -157,7 +193,7 @@ class Encoder {
   void write_exponential(const otlp::DataPoint& point);
   void write_summary(const otlp::DataPoint& point);
   Result<Hash128> resource_hash();
-  otlp::DocumentId foreign_id(std::string_view output);
+  otlp::DocumentId foreign_id(std::string_view output, std::uint32_t ordinal = 0);
 
   EncoderConfig config_;
   ContractSource& contracts_;
@@ -179,8 +215,10 @@ class Encoder {
   std::uint32_t ordinal_ = 0;          // of the next record
   std::uint32_t documents_open_ = 0;   // of this message in the open batch, not held yet
   std::optional<std::uint32_t> source_slot_;
-  std::uint64_t undecodable_here_ = 0;
+  std::uint64_t letters_here_ = 0;
   std::uint64_t documents_here_ = 0;
+  std::uint64_t created_here_ = 0;  // outputs beyond the first of a record
+  std::uint64_t dropped_here_ = 0;  // records that pipelines want no document of
   bool drop_next_ = false;           // fault point
   std::uint64_t message_bytes_ = 0;  // of its documents
 
@@ -210,6 +248,30 @@ class Encoder {
   otlp::ScopeIdentity identity_;
   std::uint64_t scope_index_ = 0;  // of the next record in its group
 
+  // Pipelines
+  std::shared_ptr<const PipelineSet> set_;
+  std::uint64_t set_version_ = 0;
+  PipelineTally tally_;
+  bool tally_used_ = false;
+  std::unique_ptr<Event> event_;
+  Scratch scratch_;
+  struct Candidate {
+    const Pipeline* pipeline;
+    bool certain;  // takes every record of this scope
+  };
+  std::vector<Candidate> candidates_;  // of this scope
+  std::map<std::string, Dataset, std::less<>> routed_;
+
+  // The record
+  otlp::LogRecord log_;
+  otlp::Span span_;
+  const otlp::Metric* metric_ = nullptr;
+  otlp::DataPoint point_;
+  std::string_view encoded_record_;
+  std::uint64_t record_index_ = 0;       // in its scope group
+  std::uint32_t outputs_ = 0;            // documents and dead letters of it
+  std::vector<const Dataset*> written_;  // where its documents went
+
   // The metric
   JsonOut metric_text_;
 
@@ -218,7 +280,7 @@ class Encoder {
   CachedTarget* target_ = nullptr;
   std::shared_ptr<const Contract> contract_;
   std::uint64_t record_mask_ = 0;
-  std::array<std::string_view, kPromotedMax> record_values_{};
+  std::array<otlp::AnyValue, kPromotedMax> record_values_{};
   std::uint32_t clamped_counts_ = 0;
   std::string_view uid_;
   std::optional<std::uint64_t> position_;

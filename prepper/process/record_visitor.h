@@ -16,7 +16,7 @@ namespace naru::prepper {
 // Leaves the scope attributes out that carry identity.
 class IdentityFilter : public BagVisitor {
  public:
-  bool visit(const otlp::KeyValue& entry) override {
+  bool visit(const BagEntry& entry) override {
     return entry.key != otlp::kSourceKey && entry.key != otlp::kBaseKey;
   }
 };
@@ -26,11 +26,11 @@ class IdentityFilter : public BagVisitor {
 class Encoder::RecordVisitor : public BagVisitor {
  public:
   RecordVisitor(const Contract& contract, std::uint64_t& mask,
-                std::array<std::string_view, kPromotedMax>& values, std::string_view& uid,
+                std::array<otlp::AnyValue, kPromotedMax>& values, std::string_view& uid,
                 std::optional<std::uint64_t>& position)
       : contract_(contract), mask_(mask), values_(values), uid_(uid), position_(position) {}
 
-  bool visit(const otlp::KeyValue& entry) override {
+  bool visit(const BagEntry& entry) override {
     if (const int slot = contract_.find(entry.key); slot >= 0) {
       const std::uint64_t bit = std::uint64_t{1} << slot;
       if ((mask_ & bit) == 0) {
@@ -39,11 +39,10 @@ class Encoder::RecordVisitor : public BagVisitor {
       }
     }
     if (entry.key == otlp::kUidKey) {
-      uid_ = uid_.empty() ? entry.value : uid_;
+      uid_ = uid_.empty() ? entry.encoded : uid_;
     } else if (entry.key == otlp::kPositionKey) {
-      otlp::AnyValue value;
-      if (otlp::parse(entry.value, value) && value.kind == otlp::AnyValue::Kind::kInt) {
-        position_ = static_cast<std::uint64_t>(value.integer);
+      if (entry.value.kind == otlp::AnyValue::Kind::kInt) {
+        position_ = static_cast<std::uint64_t>(entry.value.integer);
       }
       return false;
     }
@@ -53,7 +52,7 @@ class Encoder::RecordVisitor : public BagVisitor {
  private:
   const Contract& contract_;
   std::uint64_t& mask_;
-  std::array<std::string_view, kPromotedMax>& values_;
+  std::array<otlp::AnyValue, kPromotedMax>& values_;
   std::string_view& uid_;
   std::optional<std::uint64_t>& position_;
 };

@@ -637,7 +637,7 @@ TEST(Encoder, KeepsAMalformedRecordAsADeadLetterAndWritesTheOthers) {
   ASSERT_EQ(documents.size(), 2u);
   EXPECT_EQ(at(documents[1].json, "/body"), "c");
   EXPECT_EQ(message->records, 3u);
-  EXPECT_EQ(message->undecodable, 1u);
+  EXPECT_EQ(message->letters, 1u);
   EXPECT_EQ(message->pending.load(), 3u);
 }
 

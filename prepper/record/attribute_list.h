@@ -1,0 +1,104 @@
+// The attributes of a record on its way through pipelines.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "core/otlp/otlp.h"
+#include "prepper/record/field_table.h"
+
+namespace naru::prepper {
+
+using otlp::AnyValue;
+
+// One attribute of a bag.
+struct AttributeEntry {
+  std::string_view key;
+  AnyValue value;
+  std::string_view encoded;  // the value as it came; empty when it was made here
+};
+
+// Attributes in their order, found by name. Duplicates may occur; the first counts.
+class AttributeList {
+ public:
+  using Entry = AttributeEntry;
+  std::size_t size() const { return entries_.size(); }
+  Entry& operator[](std::size_t i) { return entries_[i]; }
+  const Entry& operator[](std::size_t i) const { return entries_[i]; }
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+
+  void clear() {
+    entries_.clear();
+    hashes_.clear();
+  }
+  void add(std::string_view key, const AnyValue& value) { add(key, hash_name(key), value); }
+  void add(std::string_view key, std::uint32_t hash, const AnyValue& value) {
+    hashes_.push_back(hash);
+    entries_.push_back({key, value, {}});
+  }
+  // Position of `key` among the first `among`, or -1.
+  std::ptrdiff_t find(std::string_view key, std::uint32_t hash, std::size_t among = SIZE_MAX) const {
+    const std::size_t n = std::min(among, hashes_.size());
+    for (std::size_t i = 0; i < n; ++i) {
+      if (hashes_[i] == hash && entries_[i].key == key) {
+        return static_cast<std::ptrdiff_t>(i);
+      }
+    }
+    return -1;
+  }
+  void set(std::string_view key, std::uint32_t hash, const AnyValue& value) {
+    if (const std::ptrdiff_t at = find(key, hash); at >= 0) {
+      entries_[static_cast<std::size_t>(at)].value = value;
+    } else {
+      add(key, hash, value);
+    }
+  }
+  void truncate(std::size_t size) {
+    hashes_.resize(size);
+    entries_.resize(size);
+  }
+  // Entries from `first` on take the places of older ones with their names.
+  void replace_older(std::size_t first) {
+    std::size_t kept = first;
+    for (std::size_t i = first; i < entries_.size(); ++i) {
+      if (const std::ptrdiff_t at = find(entries_[i].key, hashes_[i], first); at >= 0) {
+        entries_[static_cast<std::size_t>(at)].value = entries_[i].value;
+      } else {
+        entries_[kept] = entries_[i];
+        hashes_[kept++] = hashes_[i];
+      }
+    }
+    truncate(kept);
+  }
+  // Calls f(entry) for each until it says false, for the writer of documents.
+  template <class F>
+  bool for_each_entry(F&& f) const {
+    for (const Entry& entry : entries_) {
+      if (!f(entry)) {
+        break;
+      }
+    }
+    return true;
+  }
+  template <class Predicate>
+  void remove_if(Predicate&& goes) {
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (!goes(entries_[i])) {
+        entries_[kept] = entries_[i];
+        hashes_[kept++] = hashes_[i];
+      }
+    }
+    truncate(kept);
+  }
+
+ private:
+  std::vector<std::uint32_t> hashes_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace naru::prepper
