@@ -13,6 +13,7 @@
 #include "naru/deadletter/deadletter.h"
 #include "naru/ledger/ledger.h"
 #include "naru/spool/spool.h"
+#include "naru/test/test.h"
 #include "naru/up/up.h"
 
 int main(int argc, char** argv) {
@@ -48,6 +49,10 @@ int main(int argc, char** argv) {
       app.add_subcommand("deadletter", "look at the records that were refused, and send them again");
   add_flags(*deadletter_verb, deadletter);
 
+  TestOptions test;
+  CLI::App* test_verb = app.add_subcommand("test", "run the golden cases of pipelines");
+  add_flags(*test_verb, test);
+
   if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
     return *ended;
   }
@@ -69,9 +74,12 @@ int main(int argc, char** argv) {
   if (*deadletter_verb) {
     return run_deadletter(deadletter, signals);
   }
+  if (*test_verb) {
+    return run_test(test);
+  }
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
   fmt::print(
       stderr,
-      "naru: say what to do: up, check, bootstrap, ledger, spool or deadletter; naru --help explains them\n");
+      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter or test; naru --help explains them\n");
   return program::kExitUsage;
 }

@@ -91,7 +91,7 @@ constexpr std::array kPatterns = {
     Pattern{"JAVATHREAD", R"re([A-Z]{2}-Processor[0-9]+)re"},
     // web servers
     Pattern{"HTTPDUSER", R"re(%{EMAILADDRESS}|%{USER})re"},
-    Pattern{"COMMONAPACHELOG", R"re((?:%{IPORHOST:source.address}) (?:-|%{HTTPDUSER:user.identity}) (?:-|%{HTTPDUSER:user.name}) \[%{HTTPDATE:timestamp}\] "(?:%{WORD:http.request.method} %{NOTSPACE:url.original}(?: HTTP/%{NUMBER:http.version})?|%{DATA:http.request.raw})" (?:-|%{INT:http.response.status_code:int}) (?:-|%{INT:http.response.body.bytes:int}))re"},
+    Pattern{"COMMONAPACHELOG", R"re((?:%{IPORHOST:client.address}) (?:-|%{HTTPDUSER:user.identity}) (?:-|%{HTTPDUSER:user.name}) \[%{HTTPDATE:timestamp}\] "(?:%{WORD:http.request.method} %{NOTSPACE:url.original}(?: HTTP/%{NUMBER:http.version})?|%{DATA:http.request.raw})" (?:-|%{INT:http.response.status_code:int}) (?:-|%{INT:http.response.body.bytes:int}))re"},
     Pattern{"HTTPD_COMMONLOG", R"re(%{COMMONAPACHELOG})re"},
     Pattern{"COMBINEDAPACHELOG", R"re(%{COMMONAPACHELOG} "(?:-|%{DATA:http.request.referrer})" "(?:-|%{DATA:user_agent.original})")re"},
     Pattern{"HTTPD_COMBINEDLOG", R"re(%{COMBINEDAPACHELOG})re"},
