@@ -60,10 +60,17 @@ struct ParkingLimits {
   std::uint64_t records_max = 1'000'000;
 };
 
+struct PipelinesConfig {
+  std::string directory;  // empty: none
+  std::chrono::milliseconds look_every{1'000};
+  std::chrono::milliseconds rest_max{30'000};
+};
+
 struct PrepperConfig {
   std::string pipeline = "main";
   std::string dataset;       // empty: data_stream.dataset of each resource, else `default`
   std::string mappings_dir;  // empty: the templates and promoted fields of the program
+  PipelinesConfig pipelines;
   TopicsConfig topics;
   ConsumeConfig consume;
   TimeConfig time;

@@ -8,6 +8,8 @@
 #include "prepper/consume/consumer.h"
 #include "prepper/deadletter/dead_letter_writer.h"
 #include "prepper/parking/parking.h"
+#include "prepper/pipeline/pipeline_metrics.h"
+#include "prepper/pipeline/reloader.h"
 #include "prepper/write/index_admin.h"
 #include "prepper/write/writer.h"
 
@@ -25,7 +27,8 @@ std::uint64_t random_seed() {
   return seed;
 }
 
-EncoderConfig encoder_config(const PrepperConfig& config, const std::string& cluster_id) {
+EncoderConfig encoder_config(const PrepperConfig& config, const std::string& cluster_id,
+                             std::shared_ptr<const PipelineSource> pipelines) {
   EncoderConfig out;
   out.pipeline = config.pipeline;
   out.dataset = config.dataset;
@@ -36,6 +39,7 @@ EncoderConfig encoder_config(const PrepperConfig& config, const std::string& clu
   out.time = {.older_max = nanos(config.time.older_max), .newer_max = nanos(config.time.newer_max)};
   out.batch_bytes = config.bulk.batch_bytes;
   out.cluster_id = cluster_id;
+  out.pipelines = std::move(pipelines);
   return out;
 }
 
@@ -105,7 +109,8 @@ struct Prepper::Parts : EncoderSink {
         bus(message_bus),
         opensearch(std::move(transports)),
         registry(metrics),
-        health(checks) {}
+        health(checks),
+        pipeline_metrics(metrics) {}
 
   void batch_ready(BulkBatch batch) override { writer->submit(std::move(batch)); }
   void dead_letter(const std::shared_ptr<SourceMessage>& message, std::uint32_t ordinal, std::string id,
@@ -119,6 +124,8 @@ struct Prepper::Parts : EncoderSink {
   telemetry::Registry& registry;
   telemetry::Health& health;
   std::atomic<std::uint64_t> undecodable{0};
+  PipelineMetrics pipeline_metrics;
+  std::shared_ptr<PipelineSource> pipelines;  // nullptr: none are configured
 
   // Destroyed from the last to the first: answers of the bus to what is set aside tell the writer, and
   // messages report to their consumers to the end.
@@ -128,6 +135,7 @@ struct Prepper::Parts : EncoderSink {
   std::unique_ptr<BulkWriter> writer;
   std::unique_ptr<DeadLetterWriter> dead_letters;
   std::unique_ptr<DeadLetterWriter> parked;
+  std::unique_ptr<PipelineReloader> reloader;
 };
 
 Prepper::Prepper(PrepperConfig config, bus::Bus& bus, net::HttpTransportFactory opensearch,
@@ -141,6 +149,13 @@ Prepper::~Prepper() {
 Result<void> Prepper::start() {
   Parts& parts = *parts_;
   NARU_TRY(Mappings mappings, load_mappings(parts.config.mappings_dir));
+  if (!parts.config.pipelines.directory.empty()) {
+    parts.pipelines = std::make_shared<PipelineSource>();
+    parts.reloader = std::make_unique<PipelineReloader>(
+        ReloaderConfig{parts.config.pipelines.directory, parts.config.pipelines.look_every}, parts.pipelines,
+        parts.registry, parts.health);
+    NARU_TRY_VOID(parts.reloader->load());
+  }
   NARU_TRY(auto producer, parts.bus.producer());
   parts.dead_letters =
       std::make_unique<DeadLetterWriter>(DeadLetterContext{.topic = parts.config.topics.dead_letters,
@@ -166,9 +181,10 @@ Result<void> Prepper::start() {
         return std::make_unique<Consumer>(
             std::move(reader), parts.bus,
             [&parts](const std::string& cluster_id) {
-              return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id), *parts.admin, parts);
+              return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines), *parts.admin,
+                                               parts);
             },
-            [] {}, parts.registry, health);
+            [] {}, parts.registry, health, &parts.pipeline_metrics);
       },
       parts.registry, parts.config.pipeline);
   parts.writer->set_parking(parts.parking.get());
@@ -176,17 +192,23 @@ Result<void> Prepper::start() {
       consumer_config(parts.config), parts.bus,
       [&parts](const std::string& cluster_id) {
         parts.dead_letters->set_cluster_id(cluster_id);
-        return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id), *parts.admin, parts);
+        return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines), *parts.admin,
+                                         parts);
       },
       [&parts] {
         parts.dead_letters->tick();
         parts.parked->tick();
         parts.writer->tick();
       },
-      parts.registry, parts.health);
+      parts.registry, parts.health, &parts.pipeline_metrics);
   parts.writer->start();
   parts.parking->start();
   parts.consumer->start();
+  if (parts.reloader != nullptr) {
+    parts.reloader->start([&parts](const std::function<void()>& change) {
+      return parts.consumer->at_rest(parts.config.pipelines.rest_max, change);
+    });
+  }
   return {};
 }
 
@@ -196,6 +218,9 @@ std::size_t Prepper::stop(std::chrono::milliseconds drain) {
     return 0;
   }
   std::size_t left = parts.consumer->stop(drain);
+  if (parts.reloader != nullptr) {
+    parts.reloader->stop();
+  }
   left += parts.parking->stop(std::chrono::milliseconds(0));
   parts.admin->stop();
   parts.writer->stop();

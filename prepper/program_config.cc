@@ -29,6 +29,16 @@ void describe(config::Schema<DatasetConfig>& s) {
       "Indices of periods that ended longer ago are read-only; late records go to <dataset>_late. 0: never.");
 }
 
+void describe(config::Schema<PipelinesConfig>& s) {
+  s.field("directory", &PipelinesConfig::directory,
+          "Directory of pipelines (*.yaml); empty: records become documents as they are.");
+  s.field("look_every", &PipelinesConfig::look_every, "How often changed pipelines and tables are looked for.")
+      .min(100ms);
+  s.field("rest_max", &PipelinesConfig::rest_max,
+          "Changed pipelines go in once everything in flight is durable; after this the ones before go on.")
+      .min(1s);
+}
+
 void describe(config::Schema<ConsumeConfig>& s) {
   s.field("group", &ConsumeConfig::group, "Consumer group; all preppers of one platform share it.");
   s.field("concurrency", &ConsumeConfig::concurrency,
@@ -133,6 +143,7 @@ void describe(config::Schema<ProgramConfig>& s) {
           "Data set of every record; empty: resource attribute data_stream.dataset, else `default`.");
   s.field("mappings_dir", own(&PrepperConfig::mappings_dir),
           "Directory with index templates and promoted.yaml; empty: those of the program.");
+  s.field("pipelines", own(&PrepperConfig::pipelines), "Pipelines that records go through.");
   s.field("topics", own(&PrepperConfig::topics), "Topics of the bus.");
   s.field("consume", own(&PrepperConfig::consume), "How records are read.");
   s.field("time", own(&PrepperConfig::time), "Which times of records are believed.");

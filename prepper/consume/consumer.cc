@@ -27,13 +27,15 @@ std::uint64_t nanos(std::chrono::milliseconds duration) {
 
 Consumer::Consumer(ConsumerConfig config, bus::Bus& bus,
                    std::function<std::unique_ptr<Encoder>(const std::string&)> make_encoder,
-                   std::function<void()> tick, telemetry::Registry& registry, telemetry::Health& health)
+                   std::function<void()> tick, telemetry::Registry& registry, telemetry::Health& health,
+                   PipelineMetrics* pipelines)
     : config_(std::move(config)),
       bus_(bus),
       make_encoder_(std::move(make_encoder)),
       tick_(std::move(tick)),
       registry_(registry),
       health_(health),
+      pipelines_(pipelines),
       late_results_(registry.counter("naru_prepper_late_results_total",
                                      "Messages that finished after their partition was taken away.",
                                      {{"pipeline", config_.pipeline}})),
@@ -164,6 +166,9 @@ void Consumer::work(std::size_t worker) {
     if (encoder->has_open_batch() && now - opened >= nanos(config_.linger)) {
       encoder->flush();
     }
+    if (pipelines_ != nullptr) {
+      encoder->take_tally([&](const PipelineSet& set, const PipelineTally& tally) { pipelines_->add(set, tally); });
+    }
     const EncodeStats stats = encoder->take_stats();
     const auto add = [&](const char* what, std::uint64_t n) {
       if (n > 0) {
@@ -217,9 +222,15 @@ bool Consumer::open_consumer() {
 }
 
 void Consumer::run() {
-  if (!open_consumer()) {
-    return;
+  if (open_consumer()) {
+    consume();
   }
+  const std::lock_guard lock(rest_mutex_);
+  ended_ = true;
+  rest_over_.notify_all();
+}
+
+void Consumer::consume() {
   health_.set_dependency("bus", true);
   for (std::uint32_t i = 0; i < config_.concurrency; ++i) {
     workers_.emplace_back([this, i] { work(i); });
@@ -236,16 +247,16 @@ void Consumer::run() {
     }
     take_completions();
     if (drain_until.has_value()) {
-      std::size_t open = 0;
-      for (const auto& [name, partition] : partitions_) {
-        open += partition.progress.tracker().unfinished();
-      }
+      const std::size_t open = unfinished();
       if (open == 0 || now >= *drain_until) {
         left_ = open;
         break;
       }
       flush_now_ = true;
       tasks_ready_.notify_all();
+    }
+    if (resting_) {
+      seek_rest();
     }
     pace();
     records.clear();
@@ -283,6 +294,45 @@ void Consumer::run() {
   commit(true);
   consumer_->close();
   consumer_.reset();
+}
+
+std::size_t Consumer::unfinished() const {
+  std::size_t out = 0;
+  for (const auto& [name, partition] : partitions_) {
+    out += partition.progress.tracker().unfinished();
+  }
+  return out;
+}
+
+Result<void> Consumer::at_rest(std::chrono::milliseconds most, std::function<void()> change) {
+  std::unique_lock lock(rest_mutex_);
+  rest_ = std::move(change);
+  resting_ = true;
+  const bool rested = rest_over_.wait_for(lock, most, [&] { return !rest_ || ended_; }) && !rest_;
+  rest_ = nullptr;
+  resting_ = false;
+  if (!rested) {
+    return ended_ ? fail(ErrorCode::kUnavailable, "the prepper stops")
+                  : fail(ErrorCode::kTimeout,
+                         fmt::format("after {} s records were still in flight or not committed", most.count() / 1000));
+  }
+  return {};
+}
+
+// Somebody waits for a moment without anything in flight.
+void Consumer::seek_rest() {
+  flush_now_ = true;
+  tasks_ready_.notify_all();
+  if (unfinished() > 0 || !commit(true)) {
+    return;
+  }
+  const std::lock_guard lock(rest_mutex_);
+  if (rest_) {
+    rest_();
+    rest_ = nullptr;
+    flush_now_ = false;
+    rest_over_.notify_all();
+  }
 }
 
 void Consumer::take_in(std::vector<bus::InRecord>& records) {
@@ -354,7 +404,7 @@ std::optional<bus::Commit> Consumer::commit_of(const bus::TopicPartition& name,
                          : std::nullopt;
 }
 
-void Consumer::commit(bool final) {
+bool Consumer::commit(bool final) {
   if (final) {
     take_completions();
   }
@@ -365,22 +415,23 @@ void Consumer::commit(bool final) {
     }
   }
   if (commits.empty()) {
-    return;
+    return true;
   }
   if (const Result<void> stored = consumer_->commit(commits); !stored) {
     commit_failures_.add();
     telemetry::log_warn("prepper", "a position was not stored, it is stored again later: {}",
                         stored.error().message());
-    return;
+    return false;
   }
   for (const bus::Commit& stored : commits) {
     partitions_.at(stored.partition).progress.stored();
   }
+  return true;
 }
 
 // Pauses what must not be read on, resumes what may.
 void Consumer::pace() {
-  const bool over = budget_.paused() || stopping_;
+  const bool over = budget_.paused() || stopping_ || resting_;
   std::vector<bus::TopicPartition> pause, resume;
   for (auto& [name, partition] : partitions_) {
     // Room for a whole poll, or records would be fetched that cannot be tracked.

@@ -28,6 +28,7 @@
 #include "prepper/consume/partition_ledger.h"
 #include "prepper/consume/partition_progress.h"
 #include "prepper/process/batch.h"
+#include "prepper/pipeline/pipeline_metrics.h"
 #include "prepper/process/encoder.h"
 
 namespace naru::prepper {
@@ -51,13 +52,18 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   // second on the poll thread. `bus`, `registry` and `health` must outlive this.
   Consumer(ConsumerConfig config, bus::Bus& bus,
            std::function<std::unique_ptr<Encoder>(const std::string& cluster_id)> make_encoder,
-           std::function<void()> tick, telemetry::Registry& registry, telemetry::Health& health);
+           std::function<void()> tick, telemetry::Registry& registry, telemetry::Health& health,
+           PipelineMetrics* pipelines = nullptr);
   ~Consumer() override;  // stops without draining
 
   void start();
   // Stops taking in, waits for what is in flight until the deadline, commits and leaves the group. Returns
   // how many messages were left unfinished; they will be consumed again.
   std::size_t stop(std::chrono::milliseconds drain);
+  // Takes nothing in, waits until everything taken in is finished and committed, calls `change` on the poll thread,
+  // and goes on. From any other thread, one at a time. kTimeout: not within `most`; kUnavailable: the consumer
+  // stops. Then `change` was not called.
+  Result<void> at_rest(std::chrono::milliseconds most, std::function<void()> change);
   // Ends the workers, after stop(). They may wait for a contract or for room behind them: stop those first.
   void join();
 
@@ -83,10 +89,12 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   };
 
   void run();
+  void consume();
   bool open_consumer();
   void take_in(std::vector<bus::InRecord>& records);
   void take_completions();
-  void commit(bool final);
+  // False: the bus did not take it.
+  bool commit(bool final);
   // What the partition has to store now; nullopt: nothing, or not yet.
   std::optional<bus::Commit> commit_of(const bus::TopicPartition& name, const Partition& partition) const;
   void pace();
@@ -95,6 +103,8 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   void watch_retention(const std::map<bus::TopicPartition, std::int64_t>& lag);
   telemetry::Gauge lag_gauge(const bus::TopicPartition& partition);
   void work(std::size_t worker);
+  std::size_t unfinished() const;
+  void seek_rest();
   void on_assigned(std::span<bus::Assignment> partitions) override;
   void on_revoked(std::span<const bus::TopicPartition> partitions, bool lost) override;
   void on_lost(const bus::TopicPartition& name, std::uint64_t records, std::int64_t next) override;
@@ -105,6 +115,7 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   std::function<void()> tick_;
   telemetry::Registry& registry_;
   telemetry::Health& health_;
+  PipelineMetrics* pipelines_;  // may be null
   std::map<std::string, telemetry::Counter> encode_counters_;
   telemetry::Counter late_results_, commit_failures_, skipped_, metadata_ignored_;
   telemetry::Gauge retention_used_, bytes_held_;
@@ -129,6 +140,13 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   // Results from anybody
   std::mutex done_mutex_;
   std::vector<std::shared_ptr<SourceMessage>> done_;
+
+  // What at_rest() wants done
+  std::mutex rest_mutex_;
+  std::condition_variable rest_over_;
+  std::function<void()> rest_;  // empty: nothing, or done
+  bool ended_ = false;          // the poll thread
+  std::atomic<bool> resting_{false};
 
   mutable std::mutex progress_mutex_;
   Progress progress_;
