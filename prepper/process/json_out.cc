@@ -56,6 +56,18 @@ bool needs_escape(unsigned char c) {
 }
 
 #if defined(__x86_64__)
+// The `size` < 16 bytes at `from`, and after them whatever lies there, as long as that is in the same page: short texts
+// are most, and a copy of a few bytes costs more than they do.
+__attribute__((no_sanitize("address"))) __m128i load_short(const char* from, std::size_t size) {
+  constexpr std::uintptr_t kPage = 4096;
+  if ((reinterpret_cast<std::uintptr_t>(from) & (kPage - 1)) <= kPage - 16) [[likely]] {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+  }
+  alignas(16) char tail[16] = {};
+  std::memcpy(tail, from, size);
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(tail));
+}
+
 char* escape_sse2(const char* from, const char* end, char* out, bool& high) {
   const __m128i quote = _mm_set1_epi8('"');
   const __m128i backslash = _mm_set1_epi8('\\');
@@ -63,22 +75,16 @@ char* escape_sse2(const char* from, const char* end, char* out, bool& high) {
   int high_bits = 0;
   while (from != end) {
     const auto left = static_cast<std::size_t>(end - from);
-    __m128i bytes;
-    unsigned valid = 16;
-    if (left >= 16) [[likely]] {
-      bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-    } else {
-      alignas(16) char tail[16];
-      std::memset(tail, ' ', sizeof(tail));
-      std::memcpy(tail, from, left);
-      bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(tail));
-      valid = static_cast<unsigned>(left);
-    }
+    const unsigned valid = left >= 16 ? 16 : static_cast<unsigned>(left);
+    const unsigned counts = (1U << valid) - 1;
+    const __m128i bytes =
+        left >= 16 ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)) : load_short(from, left);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
-    high_bits |= _mm_movemask_epi8(bytes);
-    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(
-        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                     _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes))));
+    high_bits |= _mm_movemask_epi8(bytes) & static_cast<int>(counts);
+    const auto mask =
+        counts & static_cast<unsigned>(_mm_movemask_epi8(
+                     _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                                  _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes))));
     if (mask == 0) [[likely]] {
       from += valid;
       out += valid;

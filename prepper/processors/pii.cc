@@ -6,8 +6,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#if defined(__SSE2__)
-#include <emmintrin.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 namespace naru::prepper {
@@ -26,9 +26,6 @@ constexpr bool is_hex(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-// Where tokens begin, by their first two characters.
-constexpr std::array<std::array<char, 2>, 7> kTokenLeads = {
-    {{'e', 'y'}, {'A', 'K'}, {'g', 'h'}, {'g', 'l'}, {'x', 'o'}, {'s', 'k'}, {'e', 'a'}}};
 struct TokenForm {
   std::string_view prefix;
   std::size_t least;  // characters behind the prefix
@@ -38,8 +35,126 @@ constexpr std::array kTokens = {
     TokenForm{"eyJ", 20, "-."},    TokenForm{"AKIA", 16, ""},        TokenForm{"ghp_", 30, ""},
     TokenForm{"gho_", 30, ""},     TokenForm{"ghs_", 30, ""},        TokenForm{"github_pat_", 30, ""},
     TokenForm{"glpat-", 20, "-"},  TokenForm{"xoxb-", 10, "-"},      TokenForm{"xoxp-", 10, "-"},
-    TokenForm{"sk-", 20, "-"},     TokenForm{"earer ", 8, "-.~+/="},
+    TokenForm{"sk-", 20, "-"},     TokenForm{"rer ", 8, "-.~+/="},  // of "Bearer "
 };
+// The first three characters of those; forms with equal third ones share a bit.
+struct Lead {
+  char first, second;
+  std::string_view third;
+};
+constexpr std::array kLeads = {Lead{'e', 'y', "J"}, Lead{'A', 'K', "I"}, Lead{'g', 'h', "pos"}, Lead{'g', 'i', "t"},
+                               Lead{'g', 'l', "p"}, Lead{'x', 'o', "x"}, Lead{'s', 'k', "-"},   Lead{'r', 'e', "r"}};
+static_assert(kLeads.size() == 8);
+
+// Bits of the leads that a first, second and third character may belong to.
+using LeadTables = std::array<std::array<unsigned char, 256>, 3>;
+constexpr LeadTables lead_tables() {
+  LeadTables out{};
+  for (std::size_t i = 0; i < kLeads.size(); ++i) {
+    const auto bit = static_cast<unsigned char>(1U << i);
+    out[0][static_cast<unsigned char>(kLeads[i].first)] |= bit;
+    out[1][static_cast<unsigned char>(kLeads[i].second)] |= bit;
+    for (const char c : kLeads[i].third) {
+      out[2][static_cast<unsigned char>(c)] |= bit;
+    }
+  }
+  return out;
+}
+constexpr LeadTables kLeadTables = lead_tables();
+
+// Where a hit may begin, or have its middle: first digits outside words, @, : and the beginnings of tokens; one bit for
+// each byte of `blocks` times 64. Two bytes more are read. `in_word`: the byte before is part of a word.
+constexpr std::size_t kBlock = 64;
+using FindCandidates = void (*)(const char* text, std::size_t blocks, bool in_word, std::uint64_t* out);
+
+void find_candidates(const char* text, std::size_t blocks, bool in_word, std::uint64_t* out) {
+  const auto bits = [](std::size_t position, char c) { return kLeadTables[position][static_cast<unsigned char>(c)]; };
+  for (std::size_t block = 0; block < blocks; ++block, text += kBlock) {
+    out[block] = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) {
+      const char c = text[i];
+      const bool token = (bits(0, c) & bits(1, text[i + 1]) & bits(2, text[i + 2])) != 0;
+      out[block] |= static_cast<std::uint64_t>((is_digit(c) && !in_word) || c == '@' || c == ':' || token) << i;
+      in_word = is_word(c);
+    }
+  }
+}
+
+#if defined(__x86_64__)
+// The same tables by halves of a byte. A character has a lead's bit in both halves when it is the lead's, and hardly
+// ever otherwise.
+struct NibbleTables {
+  alignas(16) std::array<unsigned char, 16> low{}, high{};
+};
+constexpr NibbleTables nibble_tables(std::size_t position) {
+  NibbleTables out;
+  for (std::size_t c = 0; c < 256; ++c) {
+    const unsigned char bits = kLeadTables[position][c];
+    out.low[c & 15] |= bits;
+    out.high[c >> 4] |= bits;
+  }
+  return out;
+}
+constexpr std::array kNibbles = {nibble_tables(0), nibble_tables(1), nibble_tables(2)};
+
+struct LeadLookup {
+  __m256i low, high;
+};
+__attribute__((target("avx2"))) inline LeadLookup lookup(std::size_t position) {
+  const auto load = [](const auto& table) __attribute__((target("avx2"))) {
+    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(table.data())));
+  };
+  return {load(kNibbles[position].low), load(kNibbles[position].high)};
+}
+__attribute__((target("avx2"))) inline __m256i lead_bits(const char* text, const LeadLookup& tables) {
+  const __m256i nibble = _mm256_set1_epi8(15);
+  const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text));
+  return _mm256_and_si256(_mm256_shuffle_epi8(tables.low, _mm256_and_si256(bytes, nibble)),
+                          _mm256_shuffle_epi8(tables.high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble)));
+}
+
+__attribute__((target("avx2"))) void find_candidates_avx2(const char* text, std::size_t blocks, bool in_word,
+                                                          std::uint64_t* out) {
+  const LeadLookup first = lookup(0), second = lookup(1), third = lookup(2);
+  struct Half {
+    std::uint32_t digits, words, others;
+  };
+  const auto half = [&](const char* at) __attribute__((target("avx2"))) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+    const auto within = [](__m256i values, char most) __attribute__((target("avx2"))) {  // unsigned, from 0
+      return _mm256_cmpeq_epi8(_mm256_min_epu8(values, _mm256_set1_epi8(most)), values);
+    };
+    const auto is = [&](char c) __attribute__((target("avx2"))) { return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(c)); };
+    const __m256i digit = within(_mm256_sub_epi8(bytes, _mm256_set1_epi8('0')), 9);
+    const __m256i lower = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+    const __m256i letter = within(_mm256_sub_epi8(lower, _mm256_set1_epi8('a')), 25);
+    const __m256i word = _mm256_or_si256(_mm256_or_si256(digit, letter), is('_'));
+    const __m256i token = _mm256_and_si256(
+        lead_bits(at, first), _mm256_and_si256(lead_bits(at + 1, second), lead_bits(at + 2, third)));
+    const __m256i no_token = _mm256_cmpeq_epi8(token, _mm256_setzero_si256());
+    const auto mask = [](__m256i bits) __attribute__((target("avx2"))) {
+      return static_cast<std::uint32_t>(_mm256_movemask_epi8(bits));
+    };
+    return Half{mask(digit), mask(word), mask(_mm256_or_si256(is('@'), is(':'))) | ~mask(no_token)};
+  };
+  for (std::size_t block = 0; block < blocks; ++block, text += kBlock) {
+    const Half low = half(text), high = half(text + 32);
+    const std::uint64_t words = std::uint64_t{high.words} << 32 | low.words;
+    const std::uint64_t digits = std::uint64_t{high.digits} << 32 | low.digits;
+    out[block] = (digits & ~(words << 1 | (in_word ? 1 : 0))) | std::uint64_t{high.others} << 32 | low.others;
+    in_word = words >> 63 != 0;
+  }
+}
+#endif
+
+FindCandidates pick_candidates() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") ? find_candidates_avx2 : find_candidates;
+#else
+  return find_candidates;
+#endif
+}
+const FindCandidates kFindCandidates = pick_candidates();
 
 class Finder {
  public:
@@ -47,54 +162,40 @@ class Finder {
       : text_(text), kinds_(kinds), hits_(hits), first_hit_(hits.size()) {}
 
   void run() {
-    std::size_t at = 0;
-    while ((at = next_candidate(at)) < text_.size()) {
-      at = std::max(at + 1, examine(at));
+    constexpr std::size_t kBlocks = 16, kBehind = 2;
+    std::array<std::uint64_t, kBlocks> found;
+    std::size_t begin = 0;
+    while (begin + kBlock + kBehind <= text_.size()) {
+      const std::size_t blocks = std::min((text_.size() - begin - kBehind) / kBlock, kBlocks);
+      kFindCandidates(text_.data() + begin, blocks, in_word(begin), found.data());
+      for (std::size_t i = 0; i < blocks; ++i) {
+        look_at(begin + i * kBlock, found[i]);
+      }
+      begin += blocks * kBlock;
+    }
+    while (begin < text_.size()) {
+      char tail[kBlock + kBehind] = {};
+      std::memcpy(tail, text_.data() + begin, std::min(text_.size() - begin, sizeof tail));
+      kFindCandidates(tail, 1, in_word(begin), found.data());
+      look_at(begin, text_.size() - begin < kBlock ? found[0] & ((std::uint64_t{1} << (text_.size() - begin)) - 1)
+                                                   : found[0]);
+      begin += kBlock;
     }
   }
 
  private:
+  bool in_word(std::size_t i) const { return i > 0 && is_word(text_[i - 1]); }
+  void look_at(std::size_t block, std::uint64_t found) {
+    for (; found != 0; found &= found - 1) {
+      const std::size_t i = block + static_cast<std::size_t>(std::countr_zero(found));
+      if (i >= resume_) {
+        resume_ = std::max(i + 1, examine(i));
+      }
+    }
+  }
+
   bool wants(Pii kind) const { return (kinds_ >> static_cast<unsigned>(kind) & 1) != 0; }
   char at(std::size_t i) const { return i < text_.size() ? text_[i] : '\0'; }
-
-  // The next digit, @, : or beginning of a token.
-  std::size_t next_candidate(std::size_t from) const {
-#if defined(__SSE2__)
-    const __m128i zero_digit = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9), at_sign = _mm_set1_epi8('@'),
-                  colon = _mm_set1_epi8(':');
-    const bool tokens = wants(Pii::kToken);
-    while (from + 17 <= text_.size()) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text_.data() + from));
-      const __m128i less = _mm_sub_epi8(bytes, zero_digit);
-      __m128i found = _mm_cmpeq_epi8(_mm_min_epu8(less, nine), less);
-      found = _mm_or_si128(found, _mm_cmpeq_epi8(bytes, at_sign));
-      found = _mm_or_si128(found, _mm_cmpeq_epi8(bytes, colon));
-      if (tokens) {
-        const __m128i behind = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text_.data() + from + 1));
-        for (const auto& lead : kTokenLeads) {
-          found = _mm_or_si128(found, _mm_and_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(lead[0])),
-                                                    _mm_cmpeq_epi8(behind, _mm_set1_epi8(lead[1]))));
-        }
-      }
-      if (const auto mask = static_cast<unsigned>(_mm_movemask_epi8(found)); mask != 0) {
-        return from + static_cast<std::size_t>(std::countr_zero(mask));
-      }
-      from += 16;
-    }
-#endif
-    for (; from < text_.size(); ++from) {
-      const char c = text_[from];
-      if (is_digit(c) || c == '@' || c == ':') {
-        return from;
-      }
-      for (const auto& lead : kTokenLeads) {
-        if (c == lead[0] && at(from + 1) == lead[1]) {
-          return from;
-        }
-      }
-    }
-    return text_.size();
-  }
 
   // Behind the hit, or behind what need not be looked at again.
   std::size_t examine(std::size_t i) {
@@ -351,16 +452,15 @@ class Finder {
   }
 
   std::size_t token(std::size_t i) {
-    if (i > 0 && is_word(text_[i - 1]) && text_[i] != 'e') {
-      return i;
-    }
     const std::string_view rest = text_.substr(i);
     for (const TokenForm& form : kTokens) {
-      if (!rest.starts_with(form.prefix)) {
+      if (rest[0] != form.prefix[0] || !rest.starts_with(form.prefix)) {
         continue;
       }
-      const bool bearer = form.prefix == "earer ";
-      if (bearer ? i == 0 || (text_[i - 1] | 0x20) != 'b' : i > 0 && is_word(text_[i - 1])) {
+      const bool bearer = form.prefix[0] == 'r';
+      const bool apart = bearer ? i >= 3 && text_.substr(i - 2, 2) == "ea" && (text_[i - 3] | 0x20) == 'b'
+                                : i == 0 || !is_word(text_[i - 1]);
+      if (!apart) {
         continue;
       }
       std::size_t end = form.prefix.size();
@@ -379,6 +479,7 @@ class Finder {
   const unsigned kinds_;
   std::vector<PiiHit>& hits_;
   const std::size_t first_hit_;
+  std::size_t resume_ = 0;  // what is before was looked at
 };
 
 }  // namespace

@@ -64,7 +64,11 @@ class RedactProcessor final : public Processor {
       value.bytes = event.arena().copy(scratch.text);
       return true;
     }
-    if (value.kind == Kind::kInt) {  // a number may be a card or a telephone as well
+    if (value.kind == Kind::kInt) {  // a number may be a card or a resident number as well
+      constexpr std::int64_t kShortest = 1'000'000'000'000;  // of 13 digits
+      if (value.integer < kShortest) {
+        return false;
+      }
       char digits[24];
       const std::string_view text(digits, static_cast<std::size_t>(fmt::format_to(digits, "{}", value.integer) - digits));
       scratch.hits.clear();
