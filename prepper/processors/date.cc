@@ -19,7 +19,7 @@ class DateProcessor final : public Processor {
       return scratch.fail("the field has no time");
     }
     for (const DateFormat& format : formats_) {
-      if (const std::optional<UnixNanos> time = format.parse(text->bytes, zone_, scratch.now)) {
+      if (const std::optional<UnixNanos> time = format.parse(text->bytes, zone_, event.reference_time(scratch.now))) {
         char* const written = event.arena().allocate(kRfc3339Size);
         write_rfc3339(*time, written);
         event.set(target_, text_value({written, kRfc3339Size}));

@@ -20,7 +20,7 @@ class SyslogProcessor final : public TextProcessor {
     if (!text.starts_with('<')) {
       return scratch.fail("the text has no syslog priority");
     }
-    const syslog::SyslogMessage message = syslog::parse_syslog(text, scratch.now);
+    const syslog::SyslogMessage message = syslog::parse_syslog(text, event.reference_time(scratch.now));
     const auto set = [&](std::string_view name, std::string_view value) {
       if (!value.empty()) {
         set_attribute(event, options_.prefix, name, text_value(value));

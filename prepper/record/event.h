@@ -91,6 +91,10 @@ class Event final : public expr::Record {
   const otlp::Metric& metric() const { return metric_; }
   const otlp::DataPoint& point() const { return point_; }
   UnixNanos time() const;
+  // What a date without year or zone is read against (contracts.md 2): the observed time, else `received`.
+  UnixNanos reference_time(UnixNanos received) const {
+    return signal_ == otlp::Signal::kLogs && log_.observed_time != 0 ? log_.observed_time : received;
+  }
   void set_time(UnixNanos time);
   void set_severity(std::int32_t number, std::string_view text) {
     log_.severity_number = number;
