@@ -10,6 +10,7 @@
 #include "core/program/stop_signals.h"
 #include "naru/bootstrap/bootstrap.h"
 #include "naru/check/check.h"
+#include "naru/contract/contract.h"
 #include "naru/deadletter/deadletter.h"
 #include "naru/ledger/ledger.h"
 #include "naru/spool/spool.h"
@@ -53,6 +54,11 @@ int main(int argc, char** argv) {
   CLI::App* test_verb = app.add_subcommand("test", "run the golden cases of pipelines");
   add_flags(*test_verb, test);
 
+  ContractOptions contract;
+  CLI::App* contract_verb =
+      app.add_subcommand("contract", "what the mapping contract makes of records, and whether mappings are as declared");
+  add_flags(*contract_verb, contract);
+
   if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
     return *ended;
   }
@@ -74,12 +80,15 @@ int main(int argc, char** argv) {
   if (*deadletter_verb) {
     return run_deadletter(deadletter, signals);
   }
+  if (*contract_verb) {
+    return run_contract(contract);
+  }
   if (*test_verb) {
     return run_test(test);
   }
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
   fmt::print(
       stderr,
-      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter or test; naru --help explains them\n");
+      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test or contract; naru --help explains them\n");
   return program::kExitUsage;
 }

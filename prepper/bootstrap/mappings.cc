@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "prepper/contract/strict_mapping.h"
+
 namespace naru::prepper {
 namespace {
 
@@ -80,7 +82,11 @@ Result<Mappings> load_mappings(const std::string& directory) {
   for (const TemplateFile& file : kTemplates) {
     const std::string name(file.name);
     NARU_TRY(std::string text, read_mapping(directory, name + ".json"));
-    auto contract = Contract::compile(render_template(text, {}), out.promoted);
+    const std::string rendered = render_template(text, {});
+    if (const auto mapping = StrictMapping::parse(rendered); mapping && !mapping->forbidden().empty()) {
+      return fail(ErrorCode::kInvalidArgument, fmt::format("{}.json: {}", name, mapping->forbidden().front()));
+    }
+    auto contract = Contract::compile(rendered, out.promoted);
     if (!contract) {
       return fail(contract.error().with_context(name + ".json"));
     }

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "prepper/contract/mapping_json.h"
+
 namespace naru::prepper {
 namespace {
 
@@ -16,25 +18,6 @@ constexpr std::size_t kKeywordBytesMax = 1024;
 
 using simdjson::dom::element;
 using simdjson::dom::object;
-
-// Finds the "properties" of a mapping in the three shapes that compile() accepts.
-simdjson::simdjson_result<object> find_properties(element root) {
-  object properties;
-  if (root["properties"].get(properties) == simdjson::SUCCESS ||
-      root["mappings"]["properties"].get(properties) == simdjson::SUCCESS ||
-      root["template"]["mappings"]["properties"].get(properties) == simdjson::SUCCESS) {
-    return properties;
-  }
-  object indices;
-  if (root.get(indices) == simdjson::SUCCESS) {
-    for (const auto& [name, index] : indices) {
-      if (index["mappings"]["properties"].get(properties) == simdjson::SUCCESS) {
-        return properties;
-      }
-    }
-  }
-  return simdjson::NO_SUCH_FIELD;
-}
 
 template <class Number>
 bool parse_number(std::string_view text, Number& out) {
@@ -161,7 +144,7 @@ Result<std::shared_ptr<const Contract>> Contract::compile(std::string_view mappi
   element root;
   object properties;
   if (parser.parse(mapping.data(), mapping.size()).get(root) != simdjson::SUCCESS ||
-      find_properties(root).get(properties) != simdjson::SUCCESS) {
+      find_mapping(root)["properties"].get(properties) != simdjson::SUCCESS) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("no index mapping with properties in '{}'", mapping.substr(0, 120)));
   }
