@@ -261,9 +261,10 @@ class Finder {
     const std::string_view address = text_.substr(begin, end - begin);
     const bool apart = (begin == 0 || !is_word(text_[begin - 1])) && !is_word(at(end));
     const auto colons = std::ranges::count(address, ':');
+    const bool digits = std::ranges::any_of(address, is_digit);  // or it is a name such as a::b
     char copy[INET6_ADDRSTRLEN];
     unsigned char parsed[16];
-    if (apart && colons >= 2 && (colons == 7 || address.find("::") != std::string_view::npos) &&
+    if (apart && digits && colons >= 2 && (colons == 7 || address.find("::") != std::string_view::npos) &&
         address.size() > 3 && address.size() < sizeof copy) {
       std::memcpy(copy, address.data(), address.size());
       copy[address.size()] = '\0';
@@ -418,6 +419,7 @@ class Finder {
         break;
       }
       i += at(i) == ')' && at(i + 1) == ' ' ? 2 : 1;
+      i += at(i) == '(' ? 1 : 0;  // +1 (212) 555-0123
     }
     return end;
   }

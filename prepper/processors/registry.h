@@ -36,11 +36,9 @@ constexpr ProcessorKind kind(std::string_view name, std::string_view summary, st
   return {name, summary, example, &config::table_of<Options>, &config::reference_markdown<Options>,
           [](const config::Value& value, const std::string& path, config::Report& report, Builder& builder) {
             Options options{};
-            std::unique_ptr<Processor> out;
-            if (config::StructType(config::table_of<Options>()).load(value, path, &options, report)) {
-              out = build(options, builder);
-            }
-            return builder.ok() ? std::move(out) : nullptr;
+            const bool read = config::StructType(config::table_of<Options>()).load(value, path, &options, report);
+            std::unique_ptr<Processor> out = build(options, builder);  // after errors too, for those that it finds
+            return read && builder.ok() ? std::move(out) : nullptr;
           }};
 }
 

@@ -1,0 +1,192 @@
+#include "prepper/pipeline/pipeline.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/prepper/encoding.h"
+#include "tests/unit/prepper/otlp_text.h"
+#include "tests/unit/prepper/pipeline/running.h"
+
+namespace naru::prepper {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(PipelineConfig, EveryErrorInOnePassWithItsPlace) {
+  const std::string errors = errors_of(R"(name: Bad Name
+source: {filter: 'severity.number > "x"'}
+processors:
+  - jsn: {}
+  - json: {field: nothing, colour: blue}
+  - drop: {when: 'severity.number'}
+  - set: {field: observedTime, value: x}
+  - grok: {patterns: ['%{NOPE}', '(']}
+  - json: {on_error: explode}
+  - two: {}
+    keys: {}
+routes:
+  - {dataset: Not Valid}
+  - {when: 'atributes.x == 1', dataset: ok}
+)");
+  EXPECT_THAT(errors, HasSubstr("p.yaml:1:"));
+  EXPECT_THAT(errors, HasSubstr("there is no processor 'jsn'"));
+  EXPECT_THAT(errors, HasSubstr("p.yaml:5:19: processors[1].json.field: 'nothing' is no field of logs"));
+  EXPECT_THAT(errors, HasSubstr("colour"));
+  EXPECT_THAT(errors, HasSubstr("p.yaml:6:"));
+  EXPECT_THAT(errors, HasSubstr("'observedTime' cannot be changed"));
+  EXPECT_THAT(errors, HasSubstr("NOPE"));
+  EXPECT_THAT(errors, HasSubstr("explode"));
+  EXPECT_THAT(errors, HasSubstr("routes[0].dataset: is no data set"));
+  EXPECT_THAT(errors, HasSubstr("atributes"));
+}
+
+TEST(PipelineConfig, AFieldMustBeOneOfItsSignal) {
+  EXPECT_THAT(errors_of("name: p\nsource: {signal: traces}\nprocessors:\n  - json: {}\n"), HasSubstr("'body' is no field of traces"));
+  EXPECT_THAT(errors_of("name: p\nsource: {signal: metrics, filter: 'name == \"x\" and value > 3'}\nprocessors: [drop]\n"), "");
+}
+
+TEST(Pipeline, StepsThatFailDoWhatOnErrorSays) {
+  for (const auto& [on_error, outcome] : std::map<std::string, RunOutcome>{{"mark", RunOutcome::kDocument},
+                                                                          {"ignore", RunOutcome::kDocument},
+                                                                          {"drop", RunOutcome::kDropped},
+                                                                          {"dead_letter", RunOutcome::kDeadLetter}}) {
+    Running p("  - json: {name: parse, on_error: " + on_error + "}\n");
+    EXPECT_EQ(p.run("no json"), outcome) << on_error;
+    EXPECT_EQ(p.error(), on_error == "mark" ? "'parse: the text is no JSON object'" : "");
+    EXPECT_EQ(p.counted("failures", "parse"), 1u);
+    EXPECT_EQ(p.counted("records"), 1u);
+  }
+}
+
+TEST(Pipeline, ARecordThatGrowsOverItsLimitIsADeadLetter) {
+  std::string steps;
+  for (int i = 0; i < 30; ++i) {
+    steps += "  - set: {field: body, format: '%{body}%{body}'}\n";
+  }
+  Running p(steps, "limits: {record_bytes_max: 1MiB}");
+  EXPECT_EQ(p.run("0123456789"), RunOutcome::kDeadLetter);
+  EXPECT_THAT(p.scratch.reason, HasSubstr("grew over limits.record_bytes_max"));
+  EXPECT_EQ(p.run("x y"), RunOutcome::kDeadLetter);  // and the next one is not the worse for it
+}
+
+std::shared_ptr<PipelineSource> source_of(std::vector<std::string> texts) {
+  std::vector<PipelineSet::File> files;
+  for (std::string& text : texts) {
+    files.push_back({"p" + std::to_string(files.size()) + ".yaml", std::move(text)});
+  }
+  auto set = PipelineSet::compile(files, std::make_shared<TableStore>());
+  EXPECT_TRUE(set) << (set ? "" : set.error().message());
+  auto out = std::make_shared<PipelineSource>();
+  out->swap_in(*set);
+  return out;
+}
+
+std::string logs(std::initializer_list<std::string> bodies, std::string_view type = "a") {
+  std::string scope_group = bytes_field(1, stamped_scope(100));
+  for (const std::string& body : bodies) {
+    scope_group += bytes_field(2, log_record(text(body), "", kReceived, kReceived));
+  }
+  return bytes_field(1, bytes_field(1, attribute(1, "log.type", text(type))) + bytes_field(2, scope_group));
+}
+
+std::vector<std::string> indices(const std::vector<Document>& documents) {
+  std::vector<std::string> out;
+  for (const Document& document : documents) {
+    out.push_back(document.index);
+  }
+  return out;
+}
+
+TEST(EncoderWithPipelines, RoutesAndCountsEveryOutput) {
+  EncoderConfig config;
+  config.pipelines = source_of({R"(name: one
+source: {filter: 'resource.attributes["log.type"] == "a"'}
+processors:
+  - drop: {when: 'body == "drop me"'}
+  - json: {when: 'starts_with(body, "{")', on_error: dead_letter}
+routes:
+  - {when: 'body == "both"', dataset: extra, continue: true}
+  - {when: 'body == "twice"', dataset: first, continue: true}
+  - {dataset: first}
+)"});
+  Encoding encoding(std::move(config));
+  const auto message = encoding.encode(otlp::Signal::kLogs, logs({"plain", "drop me", "{broken", "both", "twice"}));
+  const auto documents = encoding.documents();
+  EXPECT_THAT(indices(documents),
+              ElementsAre("logs-otel-v1-first-2026.01.02", "logs-otel-v1-extra-2026.01.02", "logs-otel-v1-first-2026.01.02",
+                          "logs-otel-v1-first-2026.01.02", "logs-otel-v1-first-2026.01.02"));
+  EXPECT_EQ(message->records, 5u);
+  EXPECT_EQ(message->documents, 5u);
+  EXPECT_EQ(message->created, 2u);
+  EXPECT_EQ(message->dropped, 1u);
+  EXPECT_EQ(message->letters, 1u);
+  EXPECT_EQ(message->records + message->created, message->documents + message->dropped + message->letters);
+  ASSERT_EQ(encoding.sink.letters.size(), 1u);
+  EXPECT_EQ(encoding.sink.letters[0].ordinal, 2u);
+  EXPECT_EQ(encoding.sink.letters[0].cause.type, "pipeline");
+  EXPECT_THAT(encoding.sink.letters[0].cause.reason, HasSubstr("pipeline one: json: "));
+  // Two documents of one record in one data set are two documents.
+  EXPECT_NE(documents[3].id, documents[4].id);
+}
+
+TEST(EncoderWithPipelines, WhatNoPipelineTakesIsAsWithout) {
+  EncoderConfig config;
+  config.pipelines = source_of({"name: one\nsource: {filter: 'resource.attributes[\"log.type\"] == \"a\"'}\nprocessors: [drop]\n"});
+  Encoding with(std::move(config)), without;
+  with.encode(otlp::Signal::kLogs, logs({"x", "y"}, "b"));
+  without.encode(otlp::Signal::kLogs, logs({"x", "y"}, "b"));
+  const auto got = with.documents(), expected = without.documents();
+  ASSERT_EQ(got.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(got[i].json, expected[i].json);
+    EXPECT_EQ(got[i].id, expected[i].id);
+  }
+}
+
+TEST(EncoderWithPipelines, IdentityIsThatOfTheRecordAsItCame) {
+  EncoderConfig config;
+  config.pipelines = source_of({R"(name: forge
+processors:
+  - set: {field: body, value: changed}
+  - set: {field: time, value: '2026-01-02T02:59:00Z'}
+  - set: {field: 'attributes["naru.pos"]', value: '9', type: int}
+  - set: {field: 'attributes["log.record.uid"]', value: forged}
+)"});
+  Encoding with(std::move(config)), without;
+  with.encode(otlp::Signal::kLogs, logs({"x"}));
+  without.encode(otlp::Signal::kLogs, logs({"x"}));
+  const auto got = with.documents(), expected = without.documents();
+  EXPECT_EQ(got[0].id, expected[0].id);
+  EXPECT_THAT(got[0].json, HasSubstr("\"body\":\"changed\""));
+  EXPECT_THAT(got[0].json, HasSubstr("\"@timestamp\":\"2026-01-02T02:59:00.000000000Z\""));
+}
+
+TEST(EncoderWithPipelines, EveryPipelineThatTakesARecordGetsItUnchanged) {
+  EncoderConfig config;
+  config.pipelines = source_of({"name: one\nprocessors:\n  - set: {field: body, value: one}\nroutes: [{dataset: one}]\n",
+                                "name: two\nprocessors:\n  - set: {field: attributes.was, expression: body}\nroutes: [{dataset: two}]\n"});
+  Encoding encoding(std::move(config));
+  encoding.encode(otlp::Signal::kLogs, logs({"x"}));
+  const auto documents = encoding.documents();
+  ASSERT_EQ(documents.size(), 2u);
+  EXPECT_THAT(documents[0].json, HasSubstr("\"body\":\"one\""));
+  EXPECT_THAT(documents[1].json, HasSubstr("\"body\":\"x\""));
+  EXPECT_THAT(documents[1].json, HasSubstr("\"was\":\"x\""));
+}
+
+TEST(EncoderWithPipelines, ANewSetTakesOverBetweenMessages) {
+  auto source = source_of({"name: one\nprocessors:\n  - set: {field: body, value: old}\n"});
+  EncoderConfig config;
+  config.pipelines = source;
+  Encoding encoding(std::move(config));
+  encoding.encode(otlp::Signal::kLogs, logs({"x"}));
+  source->swap_in(source_of({"name: one\nprocessors:\n  - set: {field: body, value: new}\n"})->current());
+  encoding.encode(otlp::Signal::kLogs, logs({"x"}), 8);
+  const auto documents = encoding.documents();
+  EXPECT_THAT(documents[0].json, HasSubstr("\"body\":\"old\""));
+  EXPECT_THAT(documents[1].json, HasSubstr("\"body\":\"new\""));
+}
+
+}  // namespace
+}  // namespace naru::prepper
