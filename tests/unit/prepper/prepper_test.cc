@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <unistd.h>
 
 #include "tests/unit/prepper/fakes.h"
 #include "tests/unit/prepper/otlp_text.h"
@@ -675,6 +678,118 @@ TEST(Prepper, SendsLessAtOnceWhileOpenSearchSaysTooMany) {
   }
   EXPECT_TRUE(run.reaches(100));
   EXPECT_EQ(run.store.documents(), 100u);
+}
+
+// --- pipelines
+
+class PipelineDirectory {
+ public:
+  PipelineDirectory() {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+  }
+  ~PipelineDirectory() { std::filesystem::remove_all(path_); }
+  // Another inode each time, as deployments do.
+  void write(std::string_view text, const char* name = "a.yaml") {
+    const std::filesystem::path next = path_ / "next";
+    std::ofstream(next) << text;
+    std::filesystem::rename(next, path_ / name);
+  }
+  PrepperConfig config() const {
+    PrepperConfig out = quick_config();
+    out.pipelines.directory = path_.string();
+    out.pipelines.look_every = milliseconds(10);
+    return out;
+  }
+
+ private:
+  const std::filesystem::path path_ = std::filesystem::temp_directory_path() / ("naru-pipelines-" + std::to_string(::getpid()));
+};
+
+bool says(const Running& run, std::string_view text) {
+  return std::ranges::any_of(run.health.checks(), [&](const auto& check) { return check.reason.contains(text); });
+}
+
+TEST(Prepper, CountsWhatPipelinesDropAndMultiply) {
+  PipelineDirectory directory;
+  directory.write("name: a\nprocessors:\n  - drop: {when: 'body == \"drop\"'}\n"
+                  "routes: [{when: 'body == \"two\"', dataset: x, continue: true}, {dataset: y}]\n");
+  Running run(directory.config());
+  run.bus.put(kLogs, message({"one", "drop", "two"}, 0));
+  run.bus.put(kLogs, message({"drop", "drop"}, 3));  // a message without any output is finished too
+  EXPECT_TRUE(run.reaches(2));
+  EXPECT_EQ(run.store.documents("logs-otel-v1-y-"), 2u);
+  EXPECT_EQ(run.store.documents("logs-otel-v1-x-"), 1u);
+  EXPECT_TRUE(eventually([&] { return run.counted("dropped_total", "prepper") == 3; }));
+  EXPECT_EQ(run.counted("accepted_total", "prepper") + run.counted("created_total", "prepper"),
+            run.counted("delivered_total", "prepper") + run.counted("dropped_total", "prepper"));
+  EXPECT_EQ(run.counted("created_total", "prepper"), 1u);
+  EXPECT_EQ(run.balance("writer", "logs"), "");
+}
+
+TEST(Prepper, AReloadWaitsUntilWhatIsInFlightIsCommitted) {
+  PipelineDirectory directory;
+  directory.write("name: a\nroutes: [{dataset: old}]\n");
+  Running run(directory.config());
+  std::promise<void> let_go;
+  std::shared_future<void> gate(let_go.get_future());
+  std::atomic<bool> held{false};
+  run.store.set_script([&, gate](FakeOpenSearch&, const FakeOpenSearch::Bulk&) -> std::optional<Result<net::HttpResponse>> {
+    held = true;
+    gate.wait();
+    return std::nullopt;
+  });
+  run.bus.put(kLogs, message({"before"}, 0));
+  ASSERT_TRUE(eventually([&] { return held.load(); }));
+  directory.write("name: a\nroutes: [{dataset: new}]\n");
+  const int polls = run.bus.polls();
+  ASSERT_TRUE(eventually([&] { return run.bus.polls() > polls + 50; }));
+  run.bus.put(kLogs, message({"after"}, 1));
+  ASSERT_TRUE(eventually([&] { return run.bus.polls() > polls + 100; }));
+  EXPECT_EQ(run.bus.committed(kLogs).value_or(0), 0);
+  let_go.set_value();
+  EXPECT_TRUE(run.reaches(2));
+  EXPECT_EQ(run.store.documents("logs-otel-v1-old-"), 1u);
+  EXPECT_EQ(run.store.documents("logs-otel-v1-new-"), 1u);
+}
+
+TEST(Prepper, PipelinesThatDoNotCompileChangeNothingAndSaySo) {
+  PipelineDirectory directory;
+  directory.write("name: a\nroutes: [{dataset: old}]\n");
+  Running run(directory.config());
+  directory.write("name: a\nprocessors: [{jsn: {}}]\n");
+  ASSERT_TRUE(eventually([&] { return says(run, "there is no processor 'jsn'"); }));
+  run.bus.put(kLogs, message({"x"}, 0));
+  EXPECT_TRUE(run.reaches(1));
+  EXPECT_EQ(run.store.documents("logs-otel-v1-old-"), 1u);
+  directory.write("name: a\nroutes: [{dataset: new}]\n");
+  ASSERT_TRUE(eventually([&] { return !says(run, "pipelines"); }));
+  run.bus.put(kLogs, message({"y"}, 1));
+  EXPECT_TRUE(run.reaches(2));
+  EXPECT_EQ(run.store.documents("logs-otel-v1-new-"), 1u);
+}
+
+TEST(Prepper, AReloadThatFindsNoRestKeepsThePipelinesBefore) {
+  PipelineDirectory directory;
+  directory.write("name: a\nroutes: [{dataset: old}]\n");
+  PrepperConfig config = directory.config();
+  config.pipelines.rest_max = milliseconds(20);
+  Running run(std::move(config));
+  std::atomic<bool> stuck{true};
+  run.store.set_script([&](FakeOpenSearch&, const FakeOpenSearch::Bulk&) -> std::optional<Result<net::HttpResponse>> {
+    return stuck ? std::optional<Result<net::HttpResponse>>(fail(ErrorCode::kUnavailable, "away")) : std::nullopt;
+  });
+  run.bus.put(kLogs, message({"x"}, 0));
+  const auto waits = [&] { return says(run, "the changed pipelines wait"); };
+  directory.write("name: a\nroutes: [{dataset: new}]\n");
+  ASSERT_TRUE(eventually(waits));
+  stuck = false;
+  EXPECT_TRUE(run.reaches(1));
+  EXPECT_EQ(run.store.documents("logs-otel-v1-old-"), 1u);
+  ASSERT_TRUE(eventually([&] { return !waits(); }));
+  run.bus.put(kLogs, message({"y"}, 1));
+  EXPECT_TRUE(run.reaches(2));
+  EXPECT_EQ(run.store.documents("logs-otel-v1-new-"), 1u);
 }
 
 }  // namespace
