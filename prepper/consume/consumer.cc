@@ -118,6 +118,7 @@ void Consumer::completed(const std::shared_ptr<SourceMessage>& message) {
   message->count(Stage::kPrepper, Fate::kDeadlettered, static_cast<std::uint32_t>(message->letters));
   message->count(Stage::kPrepper, Fate::kCreated, static_cast<std::uint32_t>(message->created));
   message->count(Stage::kPrepper, Fate::kDropped, static_cast<std::uint32_t>(message->dropped));
+  message->count(Stage::kPrepper, Fate::kMerged, static_cast<std::uint32_t>(message->merged));
   const std::lock_guard lock(done_mutex_);
   done_.push_back(message);
 }

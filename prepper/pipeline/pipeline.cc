@@ -38,6 +38,10 @@ RunOutcome Pipeline::run(Event& event, Scratch& scratch, PipelineTally& tally) c
       ++tally[first_slot_ + kDropped];
       return RunOutcome::kDropped;
     }
+    if (outcome == Outcome::kMerged) {
+      ++tally[first_slot_ + kMerged];
+      return RunOutcome::kMerged;
+    }
     ++tally[first_slot_ + kSlots + i];
     if (grew || step.on_error == OnError::kDeadLetter) {
       scratch.reason.insert(0, step.name + ": ");
@@ -66,7 +70,7 @@ void PipelineSet::add(const File& file, std::shared_ptr<TableStore>& tables, std
   pipeline->signal_ = config.source.signal;
   pipeline->record_bytes_max_ = config.limits.record_bytes_max;
   pipeline->first_slot_ = counters_.size();
-  for (const char* what : {"records", "documents", "dropped", "deadlettered"}) {
+  for (const char* what : {"records", "documents", "dropped", "merged", "deadlettered"}) {
     counters_.push_back({what, config.name, {}});
   }
   const std::string directory = std::filesystem::path(file.path).parent_path().string();

@@ -24,14 +24,14 @@ namespace naru::prepper {
 // Counts of one worker, by the slots that a set gave out; and what they mean.
 using PipelineTally = std::vector<std::uint64_t>;
 struct PipelineCounter {
-  std::string what;  // records, documents, dropped, deadlettered, failures
+  std::string what;  // records, documents, dropped, merged, deadlettered, failures
   std::string pipeline;
   std::string step;  // of failures
 };
 
 inline constexpr std::string_view kErrorAttribute = "naru.pipeline_error";
 
-enum class RunOutcome : std::uint8_t { kDocument, kDropped, kDeadLetter };
+enum class RunOutcome : std::uint8_t { kDocument, kDropped, kMerged, kDeadLetter };
 
 class Pipeline {
  public:
@@ -66,7 +66,7 @@ class Pipeline {
 
  private:
   friend class PipelineSet;
-  enum Slot : std::uint8_t { kRecords, kDocuments, kDropped, kDeadLettered, kSlots };
+  enum Slot : std::uint8_t { kRecords, kDocuments, kDropped, kMerged, kDeadLettered, kSlots };
   struct Step {
     std::string name;
     std::optional<expr::Expression> when;

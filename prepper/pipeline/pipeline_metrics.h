@@ -42,6 +42,7 @@ class PipelineMetrics {
     return what == "records"        ? "Records that a pipeline took."
            : what == "documents"    ? "Documents that it made of them."
            : what == "dropped"      ? "Records that it dropped."
+           : what == "merged"       ? "Records that went into data points."
            : what == "deadlettered" ? "Records that it made dead letters."
                                     : "Records that a step could not work on.";
   }

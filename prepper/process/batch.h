@@ -49,6 +49,7 @@ struct SourceMessage {
   std::uint64_t letters = 0;              // set likewise: dead letters made of these at once
   std::uint64_t created = 0;              // set likewise: documents and letters beyond one for each record
   std::uint64_t dropped = 0;              // set likewise: records that pipelines want no document of
+  std::uint64_t merged = 0;               // set likewise: records that went into data points
   std::uint64_t charged_bytes = 0;        // set likewise: what the byte budget holds for it
   std::atomic<std::uint32_t> pending{1};  // outputs, and the encoder's hold
 

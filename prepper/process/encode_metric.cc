@@ -276,7 +276,6 @@ void Encoder::encode_point(const otlp::Metric& metric, std::string_view encoded)
 }
 
 bool Encoder::write_point(const Event* event) {
-  using otlp::MetricKind;
   const otlp::Metric& metric = event != nullptr ? event->metric() : *metric_;
   const otlp::DataPoint& point = event != nullptr ? event->point() : point_;
   const EventTime time = event_time(point.time, 0, received_, config_.time);
@@ -291,6 +290,26 @@ bool Encoder::write_point(const Event* event) {
   } else {
     out_.raw(metric_text_.view());
   }
+  write_point_members(metric, point);
+  if (const std::uint32_t field = exemplars_field(metric.kind);
+      field != 0 && !write_exemplars(point, field)) {
+    return abandon_document("data point's exemplars");
+  }
+  if (clamped_counts_ > 0) {
+    add_extra("naru.clamped_counts", std::to_string(clamped_counts_));
+  }
+  out_.raw(resource_text_.view());
+  out_.raw(scope_text_.view());
+  if (!(event != nullptr ? write_attributes(event->attributes(), true) : write_attributes(point.attributes(), true))) {
+    return abandon_document("data point's attributes");
+  }
+  write_promoted_fields();
+  end_document(point_id(dataset_->name, output_ordinal()));
+  return true;
+}
+
+void Encoder::write_point_members(const otlp::Metric& metric, const otlp::DataPoint& point) {
+  using otlp::MetricKind;
   if (point.flags != 0) {
     out_.raw(",\"flags\":");
     out_.integer(point.flags);
@@ -322,21 +341,6 @@ bool Encoder::write_point(const Event* event) {
   } else if (metric.kind == MetricKind::kSummary) {
     write_summary(point);
   }
-  if (const std::uint32_t field = exemplars_field(metric.kind);
-      field != 0 && !write_exemplars(point, field)) {
-    return abandon_document("data point's exemplars");
-  }
-  if (clamped_counts_ > 0) {
-    add_extra("naru.clamped_counts", std::to_string(clamped_counts_));
-  }
-  out_.raw(resource_text_.view());
-  out_.raw(scope_text_.view());
-  if (!(event != nullptr ? write_attributes(event->attributes(), true) : write_attributes(point.attributes(), true))) {
-    return abandon_document("data point's attributes");
-  }
-  write_promoted_fields();
-  end_document(point_id(dataset_->name, output_ordinal()));
-  return true;
 }
 
 // Of the point as it came.

@@ -60,6 +60,8 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   documents_here_ = 0;
   created_here_ = 0;
   dropped_here_ = 0;
+  merged_here_ = 0;
+  signal_ = message->signal;
   use_pipelines();
   drop_next_ = fault_point("prepper.drop_record");
   if (!encode_message()) {
@@ -79,6 +81,7 @@ void Encoder::encode(const std::shared_ptr<SourceMessage>& message) {
   message->letters = letters_here_;
   message->created = created_here_;
   message->dropped = dropped_here_;
+  message->merged = merged_here_;
   message->charged_bytes += message_bytes_;
   stats_.records += ordinal_;
   finish(message, 1);
@@ -114,6 +117,9 @@ bool Encoder::encode_resource_group(std::string_view encoded) {
   otlp::Messages scopes = otlp::scope_groups(resource_);
   while (scopes.next()) {
     encode_scope_group(scopes.bytes());
+  }
+  if (!scratch_.metrics.empty()) {
+    write_metrics();
   }
   return true;
 }
@@ -248,7 +254,7 @@ bool Encoder::render_scope(const otlp::ScopeGroup& group) {
 Encoder::CachedTarget& Encoder::target_at(UnixNanos time) {
   std::vector<CachedTarget>& targets = dataset_->targets;
   for (CachedTarget& cached : targets) {
-    if (cached.target->signal == message_->signal && time >= cached.target->begin &&
+    if (cached.target->signal == signal_ && time >= cached.target->begin &&
         time < cached.target->end) {
       return cached;
     }
@@ -257,7 +263,7 @@ Encoder::CachedTarget& Encoder::target_at(UnixNanos time) {
     targets.clear();
   }
   targets.push_back({std::make_shared<const IndexTarget>(
-                         make_target(message_->signal, dataset_->name, dataset_->period, time)),
+                         make_target(signal_, dataset_->name, dataset_->period, time)),
                      nullptr});
   return targets.back();
 }

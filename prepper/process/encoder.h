@@ -135,6 +135,7 @@ class Encoder : private IdentitySource {
   bool write_log(const Event* event);
   bool write_span(const Event* event);
   bool write_point(const Event* event);
+  void write_point_members(const otlp::Metric& metric, const otlp::DataPoint& point);
   bool write_record(const Event* event);
 
   // Pipelines
@@ -143,8 +144,10 @@ class Encoder : private IdentitySource {
   // Runs the record being encoded through the pipelines that take it, or writes it as it is.
   void run_pipelines();
   bool load_event();
+  Dataset& routed(std::string_view name);
   void write_routed(const Pipeline& pipeline);
   void letter_of_pipeline(const Pipeline& pipeline);
+  void write_metrics();
   void end_record();
   std::uint32_t output_ordinal() const;
   std::uint64_t record_identity() override;
@@ -219,6 +222,7 @@ class Encoder : private IdentitySource {
   std::uint64_t documents_here_ = 0;
   std::uint64_t created_here_ = 0;  // outputs beyond the first of a record
   std::uint64_t dropped_here_ = 0;  // records that pipelines want no document of
+  std::uint64_t merged_here_ = 0;   // records that went into data points only
   bool drop_next_ = false;           // fault point
   std::uint64_t message_bytes_ = 0;  // of its documents
 
@@ -270,6 +274,9 @@ class Encoder : private IdentitySource {
   std::string_view encoded_record_;
   std::uint64_t record_index_ = 0;       // in its scope group
   std::uint32_t outputs_ = 0;            // documents and dead letters of it
+  bool merged_ = false;                  // it went into a data point
+  otlp::Signal signal_ = otlp::Signal::kLogs;  // of the document being written
+  std::string point_bytes_;              // of a point that was made here
   std::vector<const Dataset*> written_;  // where its documents went
 
   // The metric

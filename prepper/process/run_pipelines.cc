@@ -77,9 +77,11 @@ void Encoder::run_pipelines() {
     tally_used_ = true;
     loaded = false;  // its steps change the record
     scratch_.json.begin_record();
+    scratch_.ordinal = ordinal_;
     switch (candidate.pipeline->run(*event_, scratch_, tally_)) {
       case RunOutcome::kDocument: write_routed(*candidate.pipeline); break;
       case RunOutcome::kDeadLetter: letter_of_pipeline(*candidate.pipeline); break;
+      case RunOutcome::kMerged: merged_ = true; break;
       case RunOutcome::kDropped: break;
     }
   }
@@ -88,16 +90,19 @@ void Encoder::run_pipelines() {
   }
 }
 
+// A data set that the configuration names.
+Encoder::Dataset& Encoder::routed(std::string_view name) {
+  auto known = routed_.find(name);
+  if (known == routed_.end()) {
+    known = routed_.emplace(std::string(name), new_dataset(std::string(name))).first;
+  }
+  return known->second;
+}
+
 void Encoder::write_routed(const Pipeline& pipeline) {
   Dataset* const of_resource = dataset_;
   pipeline.route(*event_, [&](std::string_view name) {
-    if (!name.empty()) {
-      auto known = routed_.find(name);
-      if (known == routed_.end()) {
-        known = routed_.emplace(std::string(name), new_dataset(std::string(name))).first;
-      }
-      dataset_ = &known->second;
-    }
+    dataset_ = name.empty() ? of_resource : &routed(name);
     pipeline.count_documents(tally_, write_record(event_.get()) ? 1 : 0);
     dataset_ = of_resource;
   });
@@ -122,10 +127,52 @@ std::uint64_t Encoder::record_identity() {
   return 0;
 }
 
+// The points that processors made of this resource's records, as documents of the metrics index.
+void Encoder::write_metrics() {
+  Dataset* const of_resource = dataset_;
+  const std::uint32_t next_ordinal = ordinal_;
+  scope_text_.clear();
+  scope_cut_ = 0;
+  signal_ = otlp::Signal::kMetrics;
+  scratch_.metrics.for_each([&](const PartialMetrics::Partial& partial) {
+    const MetricSpec& spec = *partial.spec;
+    dataset_ = spec.dataset.empty() ? of_resource : &routed(spec.dataset);
+    ordinal_ = partial.first_ordinal;
+    point_bytes_.clear();
+    PartialMetrics::append_point(point_bytes_, partial);
+    const otlp::Metric metric = PartialMetrics::metric_of(spec);
+    otlp::DataPoint point;
+    otlp::parse(metric.kind, point_bytes_, point);
+    render_metric_head(metric);
+    const EventTime time = event_time(partial.window_begin, 0, received_, config_.time);
+    begin_document(time.time);
+    clamped_counts_ = 0;
+    write_event_time(time);
+    write_date(",\"startTime\":", "naru.original_start_time", point.start);
+    add_extra("naru.window_seconds", std::to_string(spec.window / kNanosPerSecond));
+    out_.raw(metric_text_.view());
+    write_point_members(metric, point);
+    out_.raw(resource_text_.view());
+    write_attributes(point.attributes(), true);
+    write_promoted_fields();
+    end_document(ids_.aggregate(spec.name, partial.key, partial.window_begin, partial.first_record, partial.count,
+                                dataset_->name));
+    created_here_ += outputs_;  // beside what the records themselves became
+    outputs_ = 0;
+  });
+  written_.clear();
+  scratch_.metrics.clear();
+  ordinal_ = next_ordinal;
+  signal_ = message_->signal;
+  dataset_ = of_resource;
+}
+
 void Encoder::end_record() {
   created_here_ += outputs_ > 1 ? outputs_ - 1 : 0;
-  dropped_here_ += outputs_ == 0 ? 1 : 0;
+  merged_here_ += outputs_ == 0 && merged_ ? 1 : 0;
+  dropped_here_ += outputs_ == 0 && !merged_ ? 1 : 0;
   outputs_ = 0;
+  merged_ = false;
   written_.clear();
   ++ordinal_;
 }

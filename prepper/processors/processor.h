@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "prepper/processors/partial_metrics.h"
 #include "prepper/processors/pii.h"
 #include "prepper/processors/table_view.h"
 #include "prepper/record/event.h"
@@ -23,13 +24,7 @@ enum class Outcome : std::uint8_t {
   kDone,
   kFailed,  // the record is as it was; Scratch::reason says why
   kDrop,    // no document is wanted of this record
-};
-
-// Tells records apart across redelivery: equal for one record read twice.
-class IdentitySource {
- public:
-  virtual ~IdentitySource() = default;
-  virtual std::uint64_t record_identity() = 0;
+  kMerged,  // the record went into a data point
 };
 
 // A JSON parser for each text of one record: what one parsed stays readable while the next one works.
@@ -65,6 +60,8 @@ struct Scratch {
   std::vector<re2::StringPiece> captures;
   std::vector<PiiHit> hits;
   TableView tables;
+  PartialMetrics metrics;     // of the resource being worked on
+  std::uint32_t ordinal = 0;  // of the record in its message
   std::string reason;  // of the last failure
 
   std::uint64_t identity() { return identities->record_identity(); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "prepper/processors/aggregate.h"
 #include "prepper/processors/date.h"
 #include "prepper/processors/delimited.h"
 #include "prepper/processors/dissect.h"
@@ -60,6 +61,10 @@ std::span<const ProcessorKind> processor_kinds() {
       kind<RedactOptions>("redact", "Masks or hashes personal data in texts.", "redact: {kinds: [email, card, token]}"),
       kind<EnrichOptions>("enrich", "Looks fields up in a table.",
                           "enrich: {table: services.csv, column: name, field: attributes.service, set: {team: attributes.team}}"),
+      kind<AggregateOptions>("aggregate", "Records become data points: counts, or distributions of a number.",
+                             R"(aggregate: {metric: http.server.request.duration, unit: ms, by: [attributes.route], value: attributes.took_ms})"),
+      kind<LogToMetricOptions>("log_to_metric", "A metric beside the records.",
+                               R"(log_to_metric: {metric: errors, by: ['resource.attributes["service.name"]'], when: 'severity.number >= 17'})"),
   };
   return kKinds;
 }

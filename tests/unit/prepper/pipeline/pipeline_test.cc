@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <random>
+
 #include "tests/unit/prepper/encoding.h"
 #include "tests/unit/prepper/otlp_text.h"
 #include "tests/unit/prepper/pipeline/running.h"
@@ -186,6 +189,105 @@ TEST(EncoderWithPipelines, ANewSetTakesOverBetweenMessages) {
   const auto documents = encoding.documents();
   EXPECT_THAT(documents[0].json, HasSubstr("\"body\":\"old\""));
   EXPECT_THAT(documents[1].json, HasSubstr("\"body\":\"new\""));
+}
+
+constexpr std::string_view kAggregates = R"(name: one
+processors:
+  - json: {}
+  - log_to_metric: {metric: errors, by: [attributes.route], when: 'attributes.status >= 500'}
+  - aggregate: {metric: took, unit: ms, by: [attributes.route], value: attributes.took, dataset: points}
+)";
+
+TEST(EncoderWithPipelines, AggregatesAreExactAndTheSameWhenReadAgain) {
+  EncoderConfig config;
+  config.pipelines = source_of({std::string(kAggregates)});
+  Encoding encoding(std::move(config));
+  const std::string value = logs({R"({"route":"a","took":10,"status":500})", R"({"route":"b","took":2})",
+                                  R"({"route":"a","took":30,"status":503})", R"({"route":"a"})"});
+  const auto message = encoding.encode(otlp::Signal::kLogs, value);
+  const auto documents = encoding.documents();
+  ASSERT_EQ(documents.size(), 4u);  // the record without a number, one counter, two distributions
+  EXPECT_EQ(message->merged, 3u);
+  EXPECT_EQ(message->created, 3u);
+  EXPECT_EQ(message->records + message->created, message->documents + message->merged);
+  EXPECT_THAT(documents[1].index, HasSubstr("metrics-otel-v1-default-"));
+  EXPECT_THAT(documents[1].json, HasSubstr(R"("name":"errors")"));
+  EXPECT_THAT(documents[1].json, HasSubstr(R"("value":2)"));
+  EXPECT_THAT(documents[2].index, HasSubstr("metrics-otel-v1-points-"));
+  EXPECT_THAT(documents[2].json, HasSubstr(R"("count":2,"sum":40,"min":10,"max":30)"));
+  encoding.encode(otlp::Signal::kLogs, value, 900);  // sent twice: another offset
+  const auto again = encoding.documents();
+  ASSERT_EQ(again.size(), 8u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(again[i + 4].id, documents[i].id);
+    EXPECT_EQ(again[i + 4].json, documents[i].json);
+  }
+}
+
+TEST(EncoderWithPipelines, MoreKeysThanAllowedAreAFailureAndNothingIsLost) {
+  EncoderConfig config;
+  config.pipelines = source_of({"name: one\nprocessors:\n  - aggregate: {metric: n, by: [body], keys_max: 2}\n"});
+  Encoding encoding(std::move(config));
+  const auto message = encoding.encode(otlp::Signal::kLogs, logs({"a", "b", "c", "a"}));
+  EXPECT_EQ(message->merged, 3u);
+  const auto documents = encoding.documents();
+  ASSERT_EQ(documents.size(), 3u);
+  EXPECT_THAT(documents[0].json, HasSubstr("more keys than keys_max"));
+}
+
+// Buckets of the encoded points hold every value between their bounds.
+TEST(ExponentialHistogram, BucketsAddUpAndBoundTheirValues) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 50; ++round) {
+    ExponentialHistogram histogram;
+    std::vector<double> values;
+    for (int i = 0; i < 200; ++i) {
+      const double value = std::exp(std::uniform_real_distribution<double>(-20, 20)(random)) * (random() % 7 == 0 ? -1 : 1);
+      values.push_back(random() % 20 == 0 ? 0 : value);
+      histogram.add(values.back());
+    }
+    std::string bytes;
+    histogram.append_fields(bytes);
+    otlp::DataPoint point;
+    ASSERT_TRUE(otlp::parse(otlp::MetricKind::kExponentialHistogram, bytes, point));
+    const auto count_in = [&](std::string_view side, double sign) {
+      std::uint64_t total = 0;
+      std::int32_t offset = 0;
+      std::vector<std::uint64_t> counts;
+      otlp::Reader in(side);
+      while (in.next()) {
+        if (in.field() == 1) {
+          offset = static_cast<std::int32_t>(in.scalar() >> 1) ^ -static_cast<std::int32_t>(in.scalar() & 1);
+        } else {
+          std::string_view packed = in.bytes();
+          for (std::size_t at = 0; at < packed.size();) {
+            std::uint64_t count = 0;
+            for (unsigned shift = 0;; shift += 7) {
+              const auto byte = static_cast<unsigned char>(packed[at++]);
+              count |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
+              if (byte < 0x80) {
+                break;
+              }
+            }
+            counts.push_back(count);
+          }
+        }
+      }
+      EXPECT_LE(counts.size(), ExponentialHistogram::kBucketsMax + 1);
+      const double step = std::ldexp(1.0, -histogram.scale());
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        const double low = std::exp2((offset + static_cast<double>(i)) * step), high = std::exp2((offset + static_cast<double>(i) + 1) * step);
+        const auto inside = std::ranges::count_if(values, [&](double value) {
+          return value * sign > low * (1 - 1e-9) && value * sign <= high * (1 + 1e-9);
+        });
+        EXPECT_GE(static_cast<std::uint64_t>(inside), counts[i]);
+        total += counts[i];
+      }
+      return total;
+    };
+    const std::uint64_t positive = count_in(point.positive, 1), negative = count_in(point.negative, -1);
+    EXPECT_EQ(positive + negative + point.zero_count, values.size());
+  }
 }
 
 }  // namespace
