@@ -14,6 +14,7 @@
 #include "naru/deadletter/deadletter.h"
 #include "naru/ledger/ledger.h"
 #include "naru/spool/spool.h"
+#include "naru/tap/tap.h"
 #include "naru/test/test.h"
 #include "naru/up/up.h"
 
@@ -59,6 +60,10 @@ int main(int argc, char** argv) {
       app.add_subcommand("contract", "what the mapping contract makes of records, and whether mappings are as declared");
   add_flags(*contract_verb, contract);
 
+  TapOptions tap;
+  CLI::App* tap_verb = app.add_subcommand("tap", "live records before and after a step of a running pipeline");
+  add_flags(*tap_verb, tap);
+
   if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
     return *ended;
   }
@@ -80,6 +85,9 @@ int main(int argc, char** argv) {
   if (*deadletter_verb) {
     return run_deadletter(deadletter, signals);
   }
+  if (*tap_verb) {
+    return run_tap(tap, signals);
+  }
   if (*contract_verb) {
     return run_contract(contract);
   }
@@ -89,6 +97,6 @@ int main(int argc, char** argv) {
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
   fmt::print(
       stderr,
-      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test or contract; naru --help explains them\n");
+      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test, tap or contract; naru --help explains them\n");
   return program::kExitUsage;
 }

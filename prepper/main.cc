@@ -17,6 +17,7 @@ class PrepperService final : public program::Service {
         prepper_(config, *bus_, std::move(opensearch), context.registry, context.health) {}
 
   Result<void> start() { return prepper_.start(); }
+  bool answer(net::HttpRequest& request, net::Responder& respond) { return prepper_.answer(request, respond); }
 
   std::string stop(std::chrono::milliseconds drain) override {
     const std::size_t left = prepper_.stop(drain);
@@ -39,6 +40,9 @@ Result<std::unique_ptr<program::Service>> start(const ProgramConfig& config,
   NARU_TRY(std::unique_ptr<bus::Bus> bus, bus::make_kafka_bus(kafka));
   auto service = std::make_unique<PrepperService>(config, std::move(bus), std::move(opensearch), context);
   NARU_TRY_VOID(service->start());
+  context.admin_extra = [raw = service.get()](net::HttpRequest& request, net::Responder& respond) {
+    return raw->answer(request, respond);
+  };
   return service;
 }
 

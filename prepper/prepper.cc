@@ -28,7 +28,7 @@ std::uint64_t random_seed() {
 }
 
 EncoderConfig encoder_config(const PrepperConfig& config, const std::string& cluster_id,
-                             std::shared_ptr<const PipelineSource> pipelines) {
+                             std::shared_ptr<const PipelineSource> pipelines, Tap* tap = nullptr) {
   EncoderConfig out;
   out.pipeline = config.pipeline;
   out.dataset = config.dataset;
@@ -40,6 +40,7 @@ EncoderConfig encoder_config(const PrepperConfig& config, const std::string& clu
   out.batch_bytes = config.bulk.batch_bytes;
   out.cluster_id = cluster_id;
   out.pipelines = std::move(pipelines);
+  out.tap = tap;
   return out;
 }
 
@@ -125,6 +126,7 @@ struct Prepper::Parts : EncoderSink {
   telemetry::Health& health;
   std::atomic<std::uint64_t> undecodable{0};
   PipelineMetrics pipeline_metrics;
+  Tap tap;
   std::shared_ptr<PipelineSource> pipelines;  // nullptr: none are configured
 
   // Destroyed from the last to the first: answers of the bus to what is set aside tell the writer, and
@@ -192,8 +194,8 @@ Result<void> Prepper::start() {
       consumer_config(parts.config), parts.bus,
       [&parts](const std::string& cluster_id) {
         parts.dead_letters->set_cluster_id(cluster_id);
-        return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines), *parts.admin,
-                                         parts);
+        return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines, &parts.tap),
+                                         *parts.admin, parts);
       },
       [&parts] {
         parts.dead_letters->tick();
@@ -229,6 +231,11 @@ std::size_t Prepper::stop(std::chrono::milliseconds drain) {
   parts.dead_letters->flush(std::chrono::seconds(1));
   parts.parked->flush(std::chrono::seconds(1));
   return left;
+}
+
+bool Prepper::answer(net::HttpRequest& request, net::Responder& respond) {
+  static const PipelineSource kNone;
+  return parts_->tap.answer(request, parts_->pipelines != nullptr ? *parts_->pipelines : kNone, respond);
 }
 
 Progress Prepper::progress() const {

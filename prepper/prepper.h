@@ -45,6 +45,8 @@ class Prepper {
   // that OpenSearch does not answer are given up.
   std::size_t stop(std::chrono::milliseconds drain);
   Progress progress() const;
+  // The prepper's own endpoints on an admin listener (pipeline/tap.h). False: another target. Thread-safe.
+  bool answer(net::HttpRequest& request, net::Responder& respond);
 
  private:
   struct Parts;

@@ -6,6 +6,8 @@
 
 #include "core/base/check.h"
 #include "core/program/kafka_config.h"
+#include "prepper/pipeline/pipeline.h"
+#include "prepper/processors/table.h"
 #include "prepper/write/failover_transport.h"
 
 namespace naru::prepper {
@@ -157,6 +159,11 @@ void describe(config::Schema<ProgramConfig>& s) {
 void validate(const ProgramConfig& config, config::Errors& errors) {
   for (const Problem& problem : find_problems(config)) {
     errors.add(problem.key, problem.sentence);
+  }
+  if (!config.pipelines.directory.empty()) {
+    if (const auto set = PipelineSet::load(config.pipelines.directory, std::make_shared<TableStore>()); !set) {
+      errors.add("pipelines.directory", "\n" + set.error().message());
+    }
   }
 }
 

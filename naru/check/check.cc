@@ -5,12 +5,15 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <filesystem>
+#include <memory>
 
 #include "agent/program_config.h"
 #include "alerting/program_config.h"
 #include "collector/program_config.h"
 #include "core/config/config.h"
 #include "core/program/service.h"
+#include "prepper/pipeline/pipeline.h"
+#include "prepper/processors/table.h"
 #include "prepper/program_config.h"
 
 namespace naru {
@@ -22,14 +25,22 @@ Result<void> load(const std::string& path) {
   return {};
 }
 
+Result<void> load_pipeline(const std::string& path) {
+  NARU_TRY(std::string text, config::read_config_file(path));
+  const prepper::PipelineSet::File file{path, std::move(text)};
+  NARU_TRY(const auto set, prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::TableStore>()));
+  return {};
+}
+
 struct Kind {
   std::string_view program;
   Result<void> (*load)(const std::string&);
 };
-constexpr std::array<Kind, 4> kKinds = {{{"agent", load<agent::ProgramConfig>},
+constexpr std::array<Kind, 5> kKinds = {{{"agent", load<agent::ProgramConfig>},
                                          {"collector", load<collector::ProgramConfig>},
                                          {"prepper", load<prepper::ProgramConfig>},
-                                         {"alerting", load<alerting::ProgramConfig>}}};
+                                         {"alerting", load<alerting::ProgramConfig>},
+                                         {"pipeline", load_pipeline}}};
 
 Result<void> check_file(const std::string& path, std::string_view program) {
   for (const Kind& kind : kKinds) {
@@ -40,7 +51,7 @@ Result<void> check_file(const std::string& path, std::string_view program) {
   return fail(
       ErrorCode::kInvalidArgument,
       fmt::format("{}: which program is it for? Name the file after it (agent.yaml), or say --as agent, "
-                  "collector, prepper or alerting",
+                  "collector, prepper, alerting or pipeline (files in a directory `pipelines` are pipelines)",
                   path));
 }
 
@@ -49,10 +60,13 @@ Result<void> check_file(const std::string& path, std::string_view program) {
 void add_flags(CLI::App& app, CheckOptions& options) {
   app.add_option("files", options.files, "configuration files (YAML)")->required();
   app.add_option("--as", options.program, "program that the files are for (default: by file name)")
-      ->check(CLI::IsMember({"agent", "collector", "prepper", "alerting"}));
+      ->check(CLI::IsMember({"agent", "collector", "prepper", "alerting", "pipeline"}));
 }
 
 std::optional<std::string_view> program_of_file(std::string_view path) {
+  if (path.find("pipelines/") != std::string_view::npos) {
+    return "pipeline";
+  }
   const std::string_view name = path.substr(path.find_last_of('/') + 1);
   for (const Kind& kind : kKinds) {
     if (name.find(kind.program) != std::string_view::npos) {

@@ -39,6 +39,8 @@ void add_flags(CLI::App& app, UpOptions& options) {
                  "files to read, with *, ?, [] and ** (default: this machine's own logs)");
   app.add_flag("--from-start", options.from_start,
                "read files that are there at the first start from their beginning");
+  app.add_option("--pipelines", options.pipelines,
+                 "directory of pipelines that records go through (default: none)");
   app.add_option("--http", options.http, "console")->capture_default_str();
   app.add_option("--store", options.store, "OpenSearch-compatible API")->capture_default_str();
   app.add_option("--otlp-grpc", options.otlp_grpc, "OTLP over gRPC")->capture_default_str();

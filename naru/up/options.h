@@ -16,6 +16,7 @@ struct UpOptions {
   std::string data;                // --data; empty: default_data_directory()
   std::vector<std::string> files;  // --file; empty: the machine's own logs
   bool from_start = false;
+  std::string pipelines;  // --pipelines; empty: none
   bool insecure = false;  // accept listeners that other machines reach, without TLS and authentication
   std::string http = "127.0.0.1:8080";
   std::string store = "127.0.0.1:9200";

@@ -139,7 +139,8 @@ Result<void> Platform::Parts::open() {
   NARU_TRY(store, store::Store::open(store_config, registry));
   store_api = std::make_unique<store::StoreApi>(*store, registry);
 
-  const prepper::PrepperConfig prepper_config;
+  prepper::PrepperConfig prepper_config;
+  prepper_config.pipelines.directory = options.pipelines;
   const auto bootstrap_transport = to_store()();
   const prepper::BootstrapTargets targets{.opensearch = bootstrap_transport.get(), .bus = bus.get()};
   NARU_TRY(const auto changes, prepper::apply({}, prepper_config, targets));
@@ -171,7 +172,12 @@ Result<void> Platform::Parts::listen() {
   NARU_TRY(syslog, collector::SyslogListener::start(syslog_config, collector->syslog_handler(), registry));
   endpoints.push_back({"syslog-udp", syslog->endpoint()});
   endpoints.push_back({"syslog-tcp", syslog->endpoint()});
-  NARU_TRY_VOID(add_server(admin_server, "admin", options.admin, telemetry::admin_handler(registry, health)));
+  NARU_TRY_VOID(add_server(admin_server, "admin", options.admin,
+                           [this, own = telemetry::admin_handler(registry, health)](net::HttpRequest request, net::Responder respond) {
+                             if (!prepper->answer(request, respond)) {
+                               own(std::move(request), std::move(respond));
+                             }
+                           }));
   return write_endpoints(endpoints_path(options.data), endpoints);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/base/bytes.h"
 #include "core/base/hash.h"
+#include "prepper/pipeline/tap.h"
 #include "prepper/processors/table.h"
 
 namespace naru::prepper {
@@ -22,15 +23,71 @@ Outcome Pipeline::run_step(const Step& step, Event& event, Scratch& scratch, boo
   }
 }
 
+namespace {
+
+std::string_view to_string(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kDone: return "done";
+    case Outcome::kFailed: return "failed";
+    case Outcome::kDrop: return "dropped";
+    case Outcome::kMerged: return "merged";
+  }
+  return {};
+}
+
+std::string_view to_string(RunOutcome outcome) {
+  switch (outcome) {
+    case RunOutcome::kDocument: return "document";
+    case RunOutcome::kDropped: return "dropped";
+    case RunOutcome::kMerged: return "merged";
+    case RunOutcome::kDeadLetter: return "dead letter";
+  }
+  return {};
+}
+
+}  // namespace
+
 RunOutcome Pipeline::run(Event& event, Scratch& scratch, PipelineTally& tally) const {
   ++tally[first_slot_ + kRecords];
+  if (scratch.tap != nullptr && scratch.tap->wants(tap_key_)) [[unlikely]] {
+    return run_tapped(event, scratch, tally);
+  }
+  return run_steps(event, scratch, tally, {});
+}
+
+RunOutcome Pipeline::run_tapped(Event& event, Scratch& scratch, PipelineTally& tally) const {
+  const std::string step = scratch.tap->step();
+  if (!step.empty()) {
+    return run_steps(event, scratch, tally, step);
+  }
+  std::optional<std::string> before = scratch.tap->before(event, *fields_, redacted_kinds_);
+  const RunOutcome outcome = run_steps(event, scratch, tally, {});
+  if (before) {
+    scratch.tap->after(std::move(*before), outcome == RunOutcome::kDocument ? &event : nullptr, to_string(outcome),
+                       redacted_kinds_);
+  }
+  return outcome;
+}
+
+// `tapped`: the name of a step that somebody looks at.
+RunOutcome Pipeline::run_steps(Event& event, Scratch& scratch, PipelineTally& tally, std::string_view tapped) const {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
     if (step.when && !step.when->matches(event)) {
       continue;
     }
     bool grew = false;
+    std::optional<std::string> before;
+    if (!tapped.empty() && step.name == tapped) [[unlikely]] {
+      before = scratch.tap->before(event, *fields_, redacted_kinds_);
+    }
     const Outcome outcome = run_step(step, event, scratch, grew);
+    if (before) [[unlikely]] {
+      const bool left = outcome == Outcome::kDone || outcome == Outcome::kFailed;
+      scratch.tap->after(std::move(*before), left ? &event : nullptr,
+                         outcome == Outcome::kFailed ? "failed: " + scratch.reason : std::string(to_string(outcome)),
+                         redacted_kinds_);
+    }
     if (outcome == Outcome::kDone) [[likely]] {
       continue;
     }
@@ -70,6 +127,8 @@ void PipelineSet::add(const File& file, std::shared_ptr<TableStore>& tables, std
   pipeline->signal_ = config.source.signal;
   pipeline->record_bytes_max_ = config.limits.record_bytes_max;
   pipeline->first_slot_ = counters_.size();
+  pipeline->tap_key_ = tap_key(config.name);
+  pipeline->fields_ = &fields_;
   for (const char* what : {"records", "documents", "dropped", "merged", "deadlettered"}) {
     counters_.push_back({what, config.name, {}});
   }
@@ -97,6 +156,9 @@ void PipelineSet::add(const File& file, std::shared_ptr<TableStore>& tables, std
     Builder builder = builder_at(step.options, step.path);
     pipeline->steps_.push_back({step.name, condition(of_common, "when", step.when), step.on_error,
                                 step.kind->build(step.options, step.path, report, builder)});
+    if (const auto& processor = pipeline->steps_.back().processor) {
+      pipeline->redacted_kinds_ |= processor->redacted_kinds();
+    }
     counters_.push_back({"failures", config.name, step.name});
   }
   for (std::size_t i = 0; i < config.routes.size(); ++i) {
@@ -151,6 +213,26 @@ Result<std::shared_ptr<const PipelineSet>> PipelineSet::load(const std::string& 
     files.push_back({path, std::move(text)});
   }
   return compile(files, std::move(tables));
+}
+
+bool Pipeline::has_step(std::string_view name) const {
+  return std::ranges::find(steps_, name, &Step::name) != steps_.end();
+}
+
+std::string Pipeline::step_names() const {
+  std::string out;
+  for (const Step& step : steps_) {
+    out += (out.empty() ? "" : ", ") + step.name;
+  }
+  return out;
+}
+
+std::string PipelineSet::names() const {
+  std::string out;
+  for (const auto& pipeline : pipelines_) {
+    out += (out.empty() ? "" : ", ") + pipeline->name();
+  }
+  return out;
 }
 
 const Pipeline* PipelineSet::find(std::string_view name) const {

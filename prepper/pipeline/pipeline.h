@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,6 +64,8 @@ class Pipeline {
       f(std::string_view());
     }
   }
+  bool has_step(std::string_view name) const;
+  std::string step_names() const;
   void count_documents(PipelineTally& tally, std::uint64_t n) const { tally[first_slot_ + kDocuments] += n; }
 
  private:
@@ -79,6 +83,8 @@ class Pipeline {
     bool proceed = false;
   };
   Outcome run_step(const Step& step, Event& event, Scratch& scratch, bool& grew) const;
+  RunOutcome run_steps(Event& event, Scratch& scratch, PipelineTally& tally, std::string_view tapped) const;
+  RunOutcome run_tapped(Event& event, Scratch& scratch, PipelineTally& tally) const;
 
   std::string name_;
   otlp::Signal signal_ = otlp::Signal::kLogs;
@@ -88,6 +94,9 @@ class Pipeline {
   std::vector<Step> steps_;
   std::vector<Route> routes_;
   std::size_t first_slot_ = 0;  // then one slot of failures per step
+  std::uint64_t tap_key_ = 0;
+  unsigned redacted_kinds_ = 0;
+  const FieldTable* fields_ = nullptr;
 };
 
 class PipelineSet {
@@ -105,6 +114,7 @@ class PipelineSet {
 
   std::span<const Pipeline* const> of(otlp::Signal signal) const { return by_signal_[static_cast<std::size_t>(signal)]; }
   const Pipeline* find(std::string_view name) const;
+  std::string names() const;  // "a, b"
   std::size_t size() const { return pipelines_.size(); }
   const FieldTable& fields() const { return fields_; }
   // Largest limit of its pipelines.

@@ -21,6 +21,7 @@
 #include "prepper/contract/contract.h"
 #include "prepper/contract/value_writer.h"
 #include "prepper/pipeline/pipeline.h"
+#include "prepper/pipeline/tap.h"
 #include "prepper/process/batch.h"
 #include "prepper/process/index_name.h"
 #include "prepper/process/json_out.h"
@@ -39,6 +40,7 @@ struct EncoderConfig {
   std::string cluster_id;              // for identities of kind 6
   // Pipelines that records go through; nullptr, and what none of them takes: straight into documents.
   std::shared_ptr<const PipelineSource> pipelines;
+  Tap* tap = nullptr;  // of whoever looks at live records; must outlive the encoder
 };
 
 // The contract of an index. May block while the index is looked up. Thread-safe.

@@ -20,6 +20,7 @@ void Encoder::use_pipelines() {
       event_->use(set_->fields());
     }
     scratch_.identities = this;
+    scratch_.tap = config_.tap;
   }
   scratch_.tables.refresh();
   scratch_.now = received_;

@@ -27,6 +27,8 @@ enum class Outcome : std::uint8_t {
   kMerged,  // the record went into a data point
 };
 
+class Tap;
+
 // A JSON parser for each text of one record: what one parsed stays readable while the next one works.
 class JsonParsers {
  public:
@@ -51,6 +53,7 @@ class JsonParsers {
 // What processors work with, one per worker.
 struct Scratch {
   IdentitySource* identities = nullptr;
+  Tap* tap = nullptr;  // of whoever looks at live records
   UnixNanos now = 0;  // when the record was received: the same when it is consumed again
   JsonParsers json;
   std::string_view readable;  // the bytes round the record that may be read: its message
@@ -75,6 +78,8 @@ class Processor {
  public:
   virtual ~Processor() = default;
   virtual Outcome process(Event& event, Scratch& scratch) const = 0;
+  // Kinds of personal data that it takes out, bits 1 << Pii: nobody may look at them anywhere in the pipeline.
+  virtual unsigned redacted_kinds() const { return 0; }
 };
 
 }  // namespace naru::prepper

@@ -44,6 +44,8 @@ class RedactProcessor final : public Processor {
     return Outcome::kDone;
   }
 
+  unsigned redacted_kinds() const override { return kinds_; }
+
  private:
   void redact_field(std::uint32_t field, Event& event, Scratch& scratch) const {
     AnyValue value = event.get(field);
