@@ -7,7 +7,7 @@
 #include "core/base/check.h"
 #include "core/program/kafka_config.h"
 #include "prepper/pipeline/pipeline.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 #include "prepper/write/failover_transport.h"
 
 namespace naru::prepper {
@@ -161,7 +161,7 @@ void validate(const ProgramConfig& config, config::Errors& errors) {
     errors.add(problem.key, problem.sentence);
   }
   if (!config.pipelines.directory.empty()) {
-    if (const auto set = PipelineSet::load(config.pipelines.directory, std::make_shared<TableStore>()); !set) {
+    if (const auto set = PipelineSet::load(config.pipelines.directory, std::make_shared<EnrichmentStore>()); !set) {
       errors.add("pipelines.directory", "\n" + set.error().message());
     }
   }

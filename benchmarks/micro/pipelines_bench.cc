@@ -23,7 +23,7 @@
 #include "prepper/bootstrap/mappings.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/process/encoder.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 
 namespace {
 thread_local std::uint64_t allocations = 0;  // of this thread
@@ -149,7 +149,7 @@ class Tables {
 
 std::shared_ptr<const PipelineSet> compiled(const Tables& tables, std::string text) {
   const PipelineSet::File file{tables.file("row.yaml"), std::move(text)};
-  auto set = PipelineSet::compile({&file, 1}, std::make_shared<TableStore>());
+  auto set = PipelineSet::compile({&file, 1}, std::make_shared<EnrichmentStore>());
   if (!set) {
     std::fprintf(stderr, "%s\n", set.error().message().c_str());
     std::abort();

@@ -13,7 +13,7 @@
 #include "core/config/config.h"
 #include "core/program/service.h"
 #include "prepper/pipeline/pipeline.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 #include "prepper/program_config.h"
 
 namespace naru {
@@ -28,7 +28,7 @@ Result<void> load(const std::string& path) {
 Result<void> load_pipeline(const std::string& path) {
   NARU_TRY(std::string text, config::read_config_file(path));
   const prepper::PipelineSet::File file{path, std::move(text)};
-  NARU_TRY(const auto set, prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::TableStore>()));
+  NARU_TRY(const auto set, prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()));
   return {};
 }
 

@@ -14,7 +14,7 @@
 #include "prepper/contract/strict_mapping.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/process/encoder.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 #include "prepper/program_config.h"
 
 namespace naru {
@@ -85,7 +85,7 @@ class Samples {
   static prepper::EncoderConfig config() {
     const prepper::PipelineSet::File file{"sample.yaml", std::string(kSamplePipeline)};
     auto source = std::make_shared<prepper::PipelineSource>();
-    source->swap_in(prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::TableStore>()).value());
+    source->swap_in(prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()).value());
     prepper::EncoderConfig out;
     out.cluster_id = "sample";
     out.pipelines = source;

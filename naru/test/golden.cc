@@ -9,7 +9,7 @@
 #include "core/otlp/json.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/process/encoder.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 
 namespace naru::golden {
 namespace {
@@ -205,7 +205,7 @@ void describe(config::Schema<Cases>& s) {
 Result<Outcome> run_case(const std::string& pipeline_path, const std::string& pipeline_text, const Case& one,
                          const prepper::Mappings& mappings) {
   const PipelineSet::File file{pipeline_path, pipeline_text};
-  NARU_TRY(auto set, PipelineSet::compile({&file, 1}, std::make_shared<prepper::TableStore>()));
+  NARU_TRY(auto set, PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()));
   otlp::Signal signal = otlp::Signal::kLogs;
   for (const otlp::Signal each : otlp::kSignals) {
     signal = set->of(each).empty() ? signal : each;

@@ -170,6 +170,11 @@ void Consumer::work(std::size_t worker) {
     if (pipelines_ != nullptr) {
       encoder->take_tally([&](const PipelineSet& set, const PipelineTally& tally) { pipelines_->add(set, tally); });
     }
+    if (const UnixNanos delay = encoder->take_delay(); delay > 0) {
+      encoder->flush();
+      std::unique_lock lock(tasks_mutex_);
+      tasks_ready_.wait_for(lock, std::chrono::nanoseconds(delay), [&] { return workers_stop_; });
+    }
     const EncodeStats stats = encoder->take_stats();
     const auto add = [&](const char* what, std::uint64_t n) {
       if (n > 0) {

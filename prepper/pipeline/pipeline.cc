@@ -8,7 +8,7 @@
 #include "core/base/bytes.h"
 #include "core/base/hash.h"
 #include "prepper/pipeline/tap.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 
 namespace naru::prepper {
 
@@ -117,7 +117,7 @@ RunOutcome Pipeline::run_steps(Event& event, Scratch& scratch, PipelineTally& ta
   return RunOutcome::kDocument;
 }
 
-void PipelineSet::add(const File& file, std::shared_ptr<TableStore>& tables, std::string& errors) {
+void PipelineSet::add(const File& file, std::shared_ptr<EnrichmentStore>& tables, std::string& errors) {
   config::Report report(file.path);
   const config::Value root = config::parse_yaml(file.text, config::process_environment(), report);
   PipelineConfig config;
@@ -176,7 +176,7 @@ void PipelineSet::add(const File& file, std::shared_ptr<TableStore>& tables, std
 }
 
 Result<std::shared_ptr<const PipelineSet>> PipelineSet::compile(std::span<const File> files,
-                                                                std::shared_ptr<TableStore> tables) {
+                                                                std::shared_ptr<EnrichmentStore> tables) {
   auto out = std::make_shared<PipelineSet>();
   std::string errors, texts;
   for (const File& file : files) {
@@ -193,7 +193,7 @@ Result<std::shared_ptr<const PipelineSet>> PipelineSet::compile(std::span<const 
 }
 
 Result<std::shared_ptr<const PipelineSet>> PipelineSet::load(const std::string& directory,
-                                                             std::shared_ptr<TableStore> tables) {
+                                                             std::shared_ptr<EnrichmentStore> tables) {
   std::error_code error;
   std::vector<std::string> paths;
   for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {

@@ -107,10 +107,10 @@ class PipelineSet {
   };
   // kInvalidArgument: every error of every file, one line each.
   static Result<std::shared_ptr<const PipelineSet>> compile(std::span<const File> files,
-                                                            std::shared_ptr<TableStore> tables);
+                                                            std::shared_ptr<EnrichmentStore> tables);
   // The pipelines of *.yaml in `directory` (but *.test.yaml), by name. kNotFound, kIo: the directory or a file.
   static Result<std::shared_ptr<const PipelineSet>> load(const std::string& directory,
-                                                         std::shared_ptr<TableStore> tables);
+                                                         std::shared_ptr<EnrichmentStore> tables);
 
   std::span<const Pipeline* const> of(otlp::Signal signal) const { return by_signal_[static_cast<std::size_t>(signal)]; }
   const Pipeline* find(std::string_view name) const;
@@ -124,10 +124,10 @@ class PipelineSet {
   const std::string& hash() const { return hash_; }
 
  private:
-  void add(const File& file, std::shared_ptr<TableStore>& tables, std::string& errors);
+  void add(const File& file, std::shared_ptr<EnrichmentStore>& tables, std::string& errors);
 
   FieldTable fields_;
-  std::shared_ptr<TableStore> tables_;
+  std::shared_ptr<EnrichmentStore> tables_;
   std::vector<std::unique_ptr<const Pipeline>> pipelines_;
   std::vector<const Pipeline*> by_signal_[otlp::kSignals.size()];
   std::size_t record_bytes_max_ = 1u << 20;

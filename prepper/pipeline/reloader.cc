@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/telemetry/log.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 
 namespace naru::prepper {
 namespace {
@@ -39,7 +39,7 @@ PipelineReloader::PipelineReloader(ReloaderConfig config, std::shared_ptr<Pipeli
                                    telemetry::Registry& registry, telemetry::Health& health)
     : config_(std::move(config)),
       source_(std::move(source)),
-      tables_(std::make_shared<TableStore>()),
+      tables_(std::make_shared<EnrichmentStore>()),
       health_(health),
       reloads_(registry.counter("naru_pipelines_reloads_total", "Sets of pipelines that were swapped in.")),
       refused_(registry.counter("naru_pipelines_refused_total",

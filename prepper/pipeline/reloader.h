@@ -46,7 +46,7 @@ class PipelineReloader {
 
   ReloaderConfig config_;
   std::shared_ptr<PipelineSource> source_;
-  std::shared_ptr<TableStore> tables_;
+  std::shared_ptr<EnrichmentStore> tables_;
   telemetry::Health& health_;
   telemetry::Counter reloads_, refused_;
   telemetry::Gauge broken_tables_;

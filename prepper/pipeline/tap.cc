@@ -36,7 +36,11 @@ std::string event_json(const Event& event, unsigned redacted_kinds) {
                       .leaves_max = std::numeric_limits<std::uint32_t>::max(), .depth_max = 64});
   JsonOut out;
   out.raw("{\"time\":");
-  out.time(event.time());
+  if (event.time() != 0) {
+    out.time(event.time());
+  } else {
+    out.raw("null");
+  }
   if (event.signal() == otlp::Signal::kLogs) {
     out.raw(",\"severity_number\":");
     out.integer(event.log().severity_number);

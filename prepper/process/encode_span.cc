@@ -77,6 +77,35 @@ bool Encoder::write_links(const otlp::Span& span) {
   return links.ok();
 }
 
+// Before the spans themselves: children often stand before their root.
+void Encoder::note_roots(const otlp::ScopeGroup& group) {
+  if (roots_ == nullptr) {
+    roots_ = std::make_unique<TraceRoots>();
+  }
+  for (otlp::Messages spans = otlp::records(group); spans.next();) {
+    otlp::Span span;
+    if (otlp::parse(spans.bytes(), span) && span.parent_span_id.empty() && !span.trace_id.empty()) {
+      roots_->note(span);
+    }
+  }
+}
+
+void Encoder::write_trace_group(std::string_view name, std::int32_t status_code, UnixNanos start, UnixNanos end) {
+  out_.raw(",\"traceGroup\":");
+  out_.string(name);
+  out_.raw(",\"traceGroupFields\":{\"statusCode\":");
+  out_.integer(status_code);
+  if (end != 0 && end <= kDateNanosMax) {
+    out_.raw(",\"endTime\":");
+    out_.time(end);
+  }
+  if (start != 0 && end != 0) {
+    out_.raw(",\"durationInNanos\":");
+    out_.integer(static_cast<std::int64_t>(end - start));
+  }
+  out_.raw('}');
+}
+
 void Encoder::encode_span(std::string_view encoded) {
   if (!otlp::parse(encoded, span_)) {
     begin_document(event_time(span_.start, 0, received_, config_.time).time);
@@ -120,7 +149,8 @@ bool Encoder::write_span(const Event* event) {
   };
   id_member(",\"traceId\":", span.trace_id);
   id_member(",\"spanId\":", span.span_id);
-  id_member(",\"parentSpanId\":", span.parent_span_id);
+  out_.raw(",\"parentSpanId\":");  // of a root empty and not absent: OpenSearch Dashboards asks for that
+  out_.hex(span.parent_span_id);
   out_.raw(",\"name\":");
   out_.string(span.name);
   out_.raw(",\"kind\":");
@@ -134,16 +164,11 @@ bool Encoder::write_span(const Event* event) {
   text_member(",\"message\":", span.status_message);
   out_.raw('}');
   if (span.parent_span_id.empty()) {
-    out_.raw(",\"traceGroup\":");
-    out_.string(span.name);
-    out_.raw(",\"traceGroupFields\":{\"statusCode\":");
-    out_.integer(span.status_code);
-    if (span.end != 0 && span.end <= kDateNanosMax) {
-      out_.raw(",\"endTime\":");
-      out_.time(span.end);
-    }
-    write_duration();
-    out_.raw('}');
+    write_trace_group(span.name, span.status_code, span.start, span.end);
+  } else {
+    roots_->find(span, [&](const TraceRoots::Root& root) {
+      write_trace_group(root.name, root.status_code, root.start, root.end);
+    });
   }
   constexpr std::uint32_t kTraceFlagsMask = 0xff;
   count_member(",\"flags\":", span.flags & kTraceFlagsMask);

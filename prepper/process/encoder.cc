@@ -96,6 +96,17 @@ bool Encoder::encode_message() {
   if (!count || (!value.empty() && *count == 0 && !otlp::resource_groups(value).next())) {
     return false;
   }
+  if (message_->signal == otlp::Signal::kTraces) {
+    for (otlp::Messages resources = otlp::resource_groups(value); resources.next();) {
+      otlp::ResourceGroup resource;
+      otlp::parse(resources.bytes(), resource);
+      for (otlp::Messages scopes = otlp::scope_groups(resource); scopes.next();) {
+        otlp::ScopeGroup scope;
+        otlp::parse(scopes.bytes(), scope);
+        note_roots(scope);
+      }
+    }
+  }
   otlp::Messages groups = otlp::resource_groups(value);
   while (groups.next()) {
     if (!encode_resource_group(groups.bytes())) {

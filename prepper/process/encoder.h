@@ -25,6 +25,7 @@
 #include "prepper/process/batch.h"
 #include "prepper/process/index_name.h"
 #include "prepper/process/json_out.h"
+#include "prepper/process/trace_roots.h"
 
 namespace naru::prepper {
 
@@ -99,6 +100,8 @@ class Encoder : private IdentitySource {
   void flush();
   bool has_open_batch() const { return !batch_.entries.empty(); }
   EncodeStats take_stats() { return std::exchange(stats_, {}); }
+  // How long pipelines want the worker to wait before its next message; at most a second.
+  UnixNanos take_delay() { return std::exchange(scratch_.delay, 0); }
   // Gives the counts of pipelines since the last call to `f(set, tally)`, when there are any.
   template <class F>
   void take_tally(F&& f) {
@@ -136,6 +139,8 @@ class Encoder : private IdentitySource {
   // abandoned.
   bool write_log(const Event* event);
   bool write_span(const Event* event);
+  void note_roots(const otlp::ScopeGroup& group);
+  void write_trace_group(std::string_view name, std::int32_t status_code, UnixNanos start, UnixNanos end);
   bool write_point(const Event* event);
   void write_point_members(const otlp::Metric& metric, const otlp::DataPoint& point);
   bool write_record(const Event* event);
@@ -207,6 +212,7 @@ class Encoder : private IdentitySource {
   ValueWriter values_;
   otlp::IdentityHasher ids_;
   otlp::AttributeSorter sorter_;
+  std::unique_ptr<TraceRoots> roots_;  // once there are spans
 
   JsonOut out_;
   BulkBatch batch_;  // its body is in out_ until handed over

@@ -16,12 +16,12 @@
 
 namespace naru::prepper {
 
-class TableStore;
+class EnrichmentStore;
 
 class Builder {
  public:
   // `directory`: relative file names inside the configuration start there. All must outlive this.
-  Builder(otlp::Signal signal, FieldTable& fields, TableStore& tables, std::string directory,
+  Builder(otlp::Signal signal, FieldTable& fields, EnrichmentStore& tables, std::string directory,
           config::Errors errors)
       : signal_(signal),
         fields_(fields),
@@ -48,7 +48,7 @@ class Builder {
   bool ok() const { return ok_; }
   otlp::Signal signal() const { return signal_; }
   FieldTable& fields() { return fields_; }
-  TableStore& tables() { return tables_; }
+  EnrichmentStore& tables() { return tables_; }
   const std::string& directory() const { return directory_; }
 
   static constexpr std::int64_t kRegexBytesMax = 4 << 20;
@@ -58,7 +58,7 @@ class Builder {
 
   otlp::Signal signal_;
   FieldTable& fields_;
-  TableStore& tables_;
+  EnrichmentStore& tables_;
   std::string directory_;
   config::Errors errors_;
   bool ok_ = true;

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "prepper/processors/convert.h"
+#include "prepper/processors/geo_database.h"
 #include "prepper/processors/table.h"
+#include "prepper/processors/text_processor.h"
 
 namespace naru::prepper {
 namespace {
@@ -16,7 +18,7 @@ class EnrichProcessor final : public Processor {
     std::string column;
     std::uint32_t field;
   };
-  EnrichProcessor(std::shared_ptr<TableSlot> table, std::uint32_t field, std::vector<Target> targets, bool overwrite,
+  EnrichProcessor(std::shared_ptr<EnrichmentSlot> table, std::uint32_t field, std::vector<Target> targets, bool overwrite,
                   bool ignore_missing)
       : table_(std::move(table)),
         field_(field),
@@ -36,7 +38,7 @@ class EnrichProcessor final : public Processor {
       }
       key = *text;
     }
-    const Table& table = scratch.tables.of(table_);
+    const Table& table = scratch.tables.of<Table>(table_);
     const std::vector<AnyValue>* row = table.find(key.bytes);
     if (row == nullptr) {
       return missing("the table has no row for the field's value");
@@ -56,13 +58,71 @@ class EnrichProcessor final : public Processor {
   }
 
  private:
-  std::shared_ptr<TableSlot> table_;
+  std::shared_ptr<EnrichmentSlot> table_;
   std::uint32_t field_;
   std::vector<Target> targets_;
   bool overwrite_, ignore_missing_;
 };
 
+class GeoIpProcessor final : public TextProcessor {
+ public:
+  GeoIpProcessor(std::uint32_t field, std::shared_ptr<EnrichmentSlot> database, std::string prefix, bool ignore_missing)
+      : TextProcessor(field), database_(std::move(database)), prefix_(std::move(prefix)), ignore_missing_(ignore_missing) {}
+
+ protected:
+  Outcome read(std::string_view text, Event& event, Scratch& scratch) const override {
+    const auto& database = scratch.tables.of<GeoDatabase>(database_);
+    const GeoDatabase::Found found = database.find(text, [&](std::string_view name, const AnyValue& value) {
+      set_attribute(event, prefix_, name, value);
+    });
+    switch (found) {
+      case GeoDatabase::Found::kYes: return Outcome::kDone;
+      case GeoDatabase::Found::kNo: return ignore_missing_ ? Outcome::kDone : scratch.fail("the database does not know the address");
+      case GeoDatabase::Found::kNoAddress: return scratch.fail("the text is no address");
+    }
+    return Outcome::kDone;
+  }
+
+ private:
+  std::shared_ptr<EnrichmentSlot> database_;
+  std::string prefix_;
+  bool ignore_missing_;
+};
+
+// Relative to the pipeline's file.
+std::string path_of(const std::string& file, const Builder& builder) {
+  const bool relative = !file.starts_with('/') && !builder.directory().empty();
+  return relative ? builder.directory() + "/" + file : file;
+}
+
 }  // namespace
+
+void describe(config::Schema<GeoIpOptions>& s) {
+  s.field("database", &GeoIpOptions::database,
+          "MaxMind file (.mmdb: City, Country or ASN), relative to the pipeline's file; read again when it changes.")
+      .required()
+      .min(1);
+  s.field("field", &GeoIpOptions::field, "Field with the address.").required().min(1);
+  s.field("prefix", &GeoIpOptions::prefix,
+          "Put before geo.country.iso_code, geo.country.name, geo.region.name, geo.locality.name, geo.postal_code, "
+          "geo.location.lat, geo.location.lon, as.number and as.organization.name.");
+  s.field("language", &GeoIpOptions::language, "Language of the names, as the file has them.");
+  s.field("ignore_missing", &GeoIpOptions::ignore_missing, "false: an address that the file does not know is a failure.");
+}
+
+std::unique_ptr<Processor> build(const GeoIpOptions& options, Builder& builder) {
+  const std::string path = path_of(options.database, builder);
+  Result<std::shared_ptr<EnrichmentSlot>> slot =
+      builder.tables().open(path, "geoip in " + options.language, [path, language = options.language] {
+        return GeoDatabase::load(path, language);
+      });
+  if (!slot) {
+    builder.error("database", slot.error().message());
+    return nullptr;
+  }
+  return std::make_unique<GeoIpProcessor>(builder.field("field", options.field), std::move(*slot), options.prefix,
+                                          options.ignore_missing);
+}
 
 void describe(config::Schema<EnrichOptions>& s) {
   s.field("table", &EnrichOptions::table,
@@ -78,14 +138,17 @@ void describe(config::Schema<EnrichOptions>& s) {
 }
 
 std::unique_ptr<Processor> build(const EnrichOptions& options, Builder& builder) {
-  const bool relative = !options.table.starts_with('/') && !builder.directory().empty();
-  const std::string path = relative ? builder.directory() + "/" + options.table : options.table;
-  Result<std::shared_ptr<TableSlot>> slot = builder.tables().open(path, options.column);
+  const std::string path = path_of(options.table, builder);
+  Result<std::shared_ptr<EnrichmentSlot>> slot =
+      builder.tables().open(path, "table by " + options.column, [path, column = options.column] {
+        return Table::load(path, column);
+      });
   if (!slot) {
     builder.error("table", slot.error().message());
     return nullptr;
   }
-  const std::vector<std::string>& columns = (*slot)->current()->columns();
+  const auto table = (*slot)->current();
+  const std::vector<std::string>& columns = static_cast<const Table&>(*table).columns();
   std::vector<EnrichProcessor::Target> targets;
   for (const auto& [column, field] : options.set) {
     if (std::ranges::find(columns, column) == columns.end()) {

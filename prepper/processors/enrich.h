@@ -1,4 +1,4 @@
-// Processor `enrich`: fields looked up in a table by the value of another.
+// Processors `enrich` and `geoip`: fields looked up in a file by the value of another.
 #pragma once
 
 #include <map>
@@ -18,6 +18,15 @@ struct EnrichOptions {
   bool overwrite = true;
   bool ignore_missing = true;
 };
+struct GeoIpOptions {
+  std::string database;
+  std::string field;
+  std::string prefix;
+  std::string language = "en";
+  bool ignore_missing = true;
+};
+void describe(config::Schema<GeoIpOptions>& s);
+std::unique_ptr<Processor> build(const GeoIpOptions& options, Builder& builder);
 void describe(config::Schema<EnrichOptions>& s);
 std::unique_ptr<Processor> build(const EnrichOptions& options, Builder& builder);
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 #include <mutex>
 #include <vector>
 
@@ -38,6 +39,21 @@ class KeyedSlots {
     }
     *slot = {key, std::max<UnixNanos>(now, 1), State{}};
     return f(slot->state, false);
+  }
+
+  // Calls f(const State&) when `key` has a slot, and leaves its age as it is.
+  template <class F>
+  void peek(const Hash128& key, F&& f) {
+    std::uint64_t low = 0;
+    std::memcpy(&low, key.data(), sizeof low);
+    const std::size_t at = low & (sets_.size() - 1);
+    const std::lock_guard lock(locks_[at % locks_.size()]);
+    for (const Slot& one : sets_[at]) {
+      if (one.used != 0 && one.key == key) {
+        f(one.state);
+        return;
+      }
+    }
   }
 
  private:

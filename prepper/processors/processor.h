@@ -15,7 +15,7 @@
 
 #include "prepper/processors/partial_metrics.h"
 #include "prepper/processors/pii.h"
-#include "prepper/processors/table_view.h"
+#include "prepper/processors/enrichment.h"
 #include "prepper/record/event.h"
 
 namespace naru::prepper {
@@ -62,9 +62,10 @@ struct Scratch {
   std::vector<std::string_view> parts;
   std::vector<re2::StringPiece> captures;
   std::vector<PiiHit> hits;
-  TableView tables;
+  EnrichmentView tables;
   PartialMetrics metrics;     // of the resource being worked on
   std::uint32_t ordinal = 0;  // of the record in its message
+  UnixNanos delay = 0;        // how long the worker should wait before its next message
   std::string reason;  // of the last failure
 
   std::uint64_t identity() { return identities->record_identity(); }

@@ -61,6 +61,8 @@ std::span<const ProcessorKind> processor_kinds() {
       kind<RedactOptions>("redact", "Masks or hashes personal data in texts.", "redact: {kinds: [email, card, token]}"),
       kind<EnrichOptions>("enrich", "Looks fields up in a table.",
                           "enrich: {table: services.csv, column: name, field: attributes.service, set: {team: attributes.team}}"),
+      kind<GeoIpOptions>("geoip", "Looks an address up in a MaxMind database.",
+                         "geoip: {database: GeoLite2-City.mmdb, field: 'attributes[\"client.address\"]', prefix: client.}"),
       kind<AggregateOptions>("aggregate", "Records become data points: counts, or distributions of a number.",
                              R"(aggregate: {metric: http.server.request.duration, unit: ms, by: [attributes.route], value: attributes.took_ms})"),
       kind<LogToMetricOptions>("log_to_metric", "A metric beside the records.",

@@ -65,10 +65,13 @@ class ThrottleProcessor final : public Processor {
         const double seconds = static_cast<double>(scratch.now - bucket.filled) / 1e9;
         bucket = {std::min(burst_, bucket.tokens + seconds * options_.rate), scratch.now};
       }
-      if (bucket.tokens < 1) {
+      if (bucket.tokens < 1 && options_.excess != Excess::kBlock) {
         return false;
       }
-      bucket.tokens -= 1;
+      bucket.tokens = std::max(bucket.tokens - 1, -options_.rate);  // a debt of one second at most
+      if (bucket.tokens < 0) {
+        scratch.delay = std::max(scratch.delay, static_cast<UnixNanos>(-bucket.tokens / options_.rate * 1e9));
+      }
       return true;
     });
     const bool kept = in || (options_.excess == Excess::kSample && sampled(scratch.identity(), options_.keep));
@@ -152,8 +155,9 @@ void describe(config::Schema<ThrottleOptions>& s) {
   s.field("by", &ThrottleOptions::by, "Fields whose values have a rate each; empty: all records share one.").max(16);
   s.field("rate", &ThrottleOptions::rate, "Records a second, by the time of their receipt, in this process.").min(0.001);
   s.field("burst", &ThrottleOptions::burst, "Records at once; 0: those of one second.").min(0);
-  s.choice("excess", &ThrottleOptions::excess, "What becomes of records over the rate.",
-           {{"drop", Excess::kDrop}, {"sample", Excess::kSample}});
+  s.choice("excess", &ThrottleOptions::excess, "What becomes of records over the rate. block: all go on, and the worker waits up to a second after each message, which "
+           "holds the other pipelines up as well.",
+           {{"drop", Excess::kDrop}, {"sample", Excess::kSample}, {"block", Excess::kBlock}});
   s.field("keep", &ThrottleOptions::keep, "Share of the excess that goes on with `sample`.").min(0).max(1);
   s.field("keys_max", &ThrottleOptions::keys_max, "Values remembered; the oldest give way and begin anew.")
       .min(8)

@@ -16,7 +16,7 @@ struct SampleOptions {
   double keep = 0.1;
   std::vector<std::string> by;
 };
-enum class Excess : std::uint8_t { kDrop, kSample };
+enum class Excess : std::uint8_t { kDrop, kSample, kBlock };
 struct ThrottleOptions {
   std::vector<std::string> by;
   double rate = 100;

@@ -2,28 +2,25 @@
 
 #include <fmt/format.h>
 #include <simdjson.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fstream>
+#include <iterator>
 
 #include "core/base/json_text.h"
 
 namespace naru::prepper {
-namespace {
-
-// Tells one version of a file from the next; empty: it is not there.
-std::string stamp_of(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0) {
-    return {};
+Result<std::shared_ptr<const EnrichmentFile>> Table::load(const std::string& path, const std::string& key) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in.good() && !in.eof()) {
+    return fail(ErrorCode::kIo, fmt::format("{}: cannot be read", path));
   }
-  return fmt::format("{}/{}/{}/{}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  if (text.size() > kBytesMax) {
+    return fail(ErrorCode::kTooLarge, fmt::format("{}: over 256 MiB", path));
+  }
+  return parse(path, std::move(text), key);
 }
-
-}  // namespace
 
 Result<std::shared_ptr<const Table>> Table::parse(const std::string& name, std::string text, const std::string& key) {
   auto out = std::make_shared<Table>();
@@ -170,75 +167,6 @@ Result<void> Table::parse_json(const std::string& key) {
     row.resize(columns_.size());
   }
   return {};
-}
-
-Result<void> TableSlot::load() {
-  const std::string stamp = stamp_of(path_);
-  if (stamp == stamp_ && !stamp.empty()) {
-    return {};
-  }
-  const auto read = [&]() -> Result<std::shared_ptr<const Table>> {
-    if (stamp.empty()) {
-      return fail(ErrorCode::kNotFound, fmt::format("{}: {}", path_, std::strerror(errno)));
-    }
-    std::ifstream in(path_, std::ios::binary);
-    std::string text(std::istreambuf_iterator<char>(in), {});
-    if (!in.good() && !in.eof()) {
-      return fail(ErrorCode::kIo, fmt::format("{}: cannot be read", path_));
-    }
-    if (text.size() > Table::kBytesMax) {
-      return fail(ErrorCode::kTooLarge, fmt::format("{}: over 256 MiB", path_));
-    }
-    return Table::parse(path_, std::move(text), key_);
-  };
-  Result<std::shared_ptr<const Table>> table = read();
-  const std::lock_guard lock(mutex_);
-  stamp_ = stamp;
-  if (!table) {
-    problem_ = table.error().message();
-    return fail(table.error());
-  }
-  problem_.clear();
-  table_ = std::move(*table);
-  version_.fetch_add(1, std::memory_order_release);
-  return {};
-}
-
-Result<std::shared_ptr<TableSlot>> TableStore::open(const std::string& path, const std::string& key) {
-  const std::lock_guard lock(mutex_);
-  auto known = slots_.find({path, key});
-  if (known == slots_.end()) {
-    auto slot = std::make_shared<TableSlot>(path, key);
-    NARU_TRY_VOID(slot->load());
-    known = slots_.emplace(std::pair(path, key), std::move(slot)).first;
-  }
-  return known->second;
-}
-
-std::size_t TableStore::refresh() {
-  std::vector<std::shared_ptr<TableSlot>> slots;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [name, slot] : slots_) {
-      slots.push_back(slot);
-    }
-  }
-  for (const auto& slot : slots) {
-    static_cast<void>(slot->load());  // its problem is kept in the slot
-  }
-  return problems().size();
-}
-
-std::vector<std::string> TableStore::problems() const {
-  std::vector<std::string> out;
-  const std::lock_guard lock(mutex_);
-  for (const auto& [name, slot] : slots_) {
-    const std::lock_guard slot_lock(slot->mutex_);
-    if (!slot->problem_.empty()) {
-      out.push_back(slot->problem_);
-    }
-  }
-  return out;
 }
 
 }  // namespace naru::prepper

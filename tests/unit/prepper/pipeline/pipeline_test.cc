@@ -78,7 +78,7 @@ std::shared_ptr<PipelineSource> source_of(std::vector<std::string> texts) {
   for (std::string& text : texts) {
     files.push_back({"p" + std::to_string(files.size()) + ".yaml", std::move(text)});
   }
-  auto set = PipelineSet::compile(files, std::make_shared<TableStore>());
+  auto set = PipelineSet::compile(files, std::make_shared<EnrichmentStore>());
   EXPECT_TRUE(set) << (set ? "" : set.error().message());
   auto out = std::make_shared<PipelineSource>();
   out->swap_in(*set);

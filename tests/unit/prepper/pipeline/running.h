@@ -11,7 +11,7 @@
 #include "core/otlp/build.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/process/json_out.h"
-#include "prepper/processors/table.h"
+#include "prepper/processors/enrichment.h"
 
 namespace naru::prepper {
 
@@ -114,7 +114,7 @@ class Running : public IdentitySource {
   }
   std::uint64_t record_identity() override { return identity; }
 
-  std::shared_ptr<TableStore> tables = std::make_shared<TableStore>();
+  std::shared_ptr<EnrichmentStore> tables = std::make_shared<EnrichmentStore>();
   std::shared_ptr<const PipelineSet> set;
   std::unique_ptr<Event> event;
   Scratch scratch;
@@ -128,7 +128,7 @@ class Running : public IdentitySource {
 // Every error line of a pipeline's text.
 inline std::string errors_of(const std::string& text) {
   const PipelineSet::File file{"p.yaml", text};
-  const auto compiled = PipelineSet::compile({&file, 1}, std::make_shared<TableStore>());
+  const auto compiled = PipelineSet::compile({&file, 1}, std::make_shared<EnrichmentStore>());
   return compiled ? "" : compiled.error().message();
 }
 

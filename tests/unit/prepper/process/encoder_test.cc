@@ -429,7 +429,7 @@ TEST(SpanDocument, OfARootHasItsTraceGroup) {
   EXPECT_EQ(
       document.json,
       R"({"@timestamp":"2026-11-21T01:02:03.123456789Z","time":"2026-11-21T01:02:03.123456789Z",)"
-      R"("traceId":"30313233343536373839414243444546","spanId":"3031323334353637","name":"GET /cart",)"
+      R"("traceId":"30313233343536373839414243444546","spanId":"3031323334353637","parentSpanId":"","name":"GET /cart",)"
       R"("kind":"SPAN_KIND_SERVER","traceState":"k=v","startTime":"2026-11-21T01:02:03.123456789Z",)"
       R"("endTime":"2026-11-21T01:02:03.124956789Z","durationInNanos":1500000,)"
       R"("status":{"code":2,"message":"timed out"},"traceGroup":"GET /cart",)"
@@ -464,6 +464,24 @@ TEST(SpanDocument, OfAChildHasNone) {
   EXPECT_EQ(at(json, "/traceGroup"), "<absent>");
   EXPECT_EQ(at(json, "/durationInNanos"), "<absent>");
   EXPECT_EQ(at(json, "/kind"), "SPAN_KIND_UNSPECIFIED");
+}
+
+TEST(SpanDocument, OfAChildHasTheGroupOfARootOfItsMessageOrOfOneBefore) {
+  const auto span = [](std::string_view trace, std::string_view id, std::string_view parent, std::string_view name) {
+    return bytes_field(1, trace) + bytes_field(2, id) + (parent.empty() ? "" : bytes_field(4, parent)) + bytes_field(5, name) +
+           fixed64_field(7, kTestTime) + fixed64_field(8, kTestTime + 1500);
+  };
+  Encoding encoding;
+  encoding.encode(otlp::Signal::kTraces, request("", "", {span("0123456789ABCDEF", "childAAA", "rootAAAA", "child"),
+                                                          span("0123456789ABCDEF", "rootAAAA", "", "GET /cart"),
+                                                          span("FEDCBA9876543210", "strayAAA", "rootBBBB", "stray")}));
+  encoding.encode(otlp::Signal::kTraces, request("", "", {span("0123456789ABCDEF", "laterAAA", "rootAAAA", "later")}), 8);
+  const auto documents = encoding.documents();
+  ASSERT_EQ(documents.size(), 4u);
+  const std::string group = R"("traceGroup":"GET /cart","traceGroupFields":{"statusCode":0,"endTime":)";
+  EXPECT_NE(documents[0].json.find(group), std::string::npos);
+  EXPECT_EQ(documents[2].json.find("traceGroup"), std::string::npos);
+  EXPECT_NE(documents[3].json.find(group), std::string::npos);
 }
 
 TEST(SpanDocument, HasNoMoreNestedObjectsThanAllowed) {

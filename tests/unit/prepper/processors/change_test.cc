@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "tests/unit/prepper/pipeline/running.h"
+#include "tests/unit/prepper/processors/mmdb_writer.h"
 
 namespace naru::prepper {
 namespace {
@@ -165,12 +166,54 @@ TEST_F(EnrichTest, AFileThatIsMissingOrLacksAColumnIsAnErrorAtLoad) {
   write("t.csv", "name,team\n");
   const auto errors = [&](const std::string& options) {
     const PipelineSet::File file{path("p.yaml"), "name: p\nprocessors:\n  - enrich: {" + options + ", field: body}\n"};
-    const auto compiled = PipelineSet::compile({&file, 1}, std::make_shared<TableStore>());
+    const auto compiled = PipelineSet::compile({&file, 1}, std::make_shared<EnrichmentStore>());
     return compiled ? "" : compiled.error().message();
   };
   EXPECT_THAT(errors("table: none.csv, column: a, set: {b: attributes.b}"), HasSubstr("none.csv"));
   EXPECT_THAT(errors("table: t.csv, column: id, set: {team: attributes.b}"), HasSubstr("no column 'id'"));
   EXPECT_THAT(errors("table: t.csv, column: name, set: {size: attributes.b}"), HasSubstr("no column 'size'"));
+}
+
+TEST_F(EnrichTest, GeoIpFromAMaxMindFileAndItsNextVersion) {
+  using M = MmdbWriter;
+  const auto city = [](const std::string& name, double latitude) {
+    return M::map({{"city", M::map({{"names", M::map({{"en", M::text(name)}})}})},
+                   {"country", M::map({{"iso_code", M::text("KR")}, {"names", M::map({{"en", M::text("South Korea")}})}})},
+                   {"location", M::map({{"latitude", M::real(latitude)}, {"longitude", M::real(127)}})},
+                   {"autonomous_system_number", M::number(4766)}});
+  };
+  MmdbWriter writer;
+  writer.add(203U << 24 | 113U << 8, 24, city("Seoul", 37.5));  // 203.0.113.0/24
+  write("geo.mmdb", writer.finish("Test-City"));
+  Running p("  - geoip: {database: geo.mmdb, field: body, prefix: client.}\n", "", path("p.yaml"));
+  p.run("203.0.113.9");
+  EXPECT_THAT(p.attributes(), ElementsAre("client.geo.country.iso_code='KR'", "client.geo.country.name='South Korea'",
+                                          "client.geo.locality.name='Seoul'", "client.geo.location.lat=37.5d",
+                                          "client.geo.location.lon=127d", "client.as.number=4766"));
+  p.run("203.0.114.9");
+  EXPECT_THAT(p.attributes(), ElementsAre());
+  p.run("::ffff:203.0.113.9");
+  p.run("nobody");
+  EXPECT_THAT(p.error(), HasSubstr("no address"));
+
+  MmdbWriter next;
+  next.add(203U << 24 | 113U << 8, 24, city("Busan", 35.1));
+  write("geo.mmdb", next.finish("Test-City"));
+  EXPECT_EQ(p.tables->refresh(), 0u);
+  p.run("203.0.113.9");
+  EXPECT_EQ(p.attribute("client.geo.locality.name"), "'Busan'");
+  write("geo.mmdb", "no database");
+  EXPECT_EQ(p.tables->refresh(), 1u);
+  p.run("203.0.113.9");
+  EXPECT_EQ(p.attribute("client.geo.locality.name"), "'Busan'");
+}
+
+TEST(Throttle, BlockAsksTheWorkerToWaitAndDropsNothing) {
+  Running p("  - throttle: {rate: 10, burst: 1, excess: block}\n");
+  for (int i = 0; i < 30; ++i) {
+    EXPECT_EQ(p.run("x"), RunOutcome::kDocument);
+  }
+  EXPECT_EQ(p.scratch.delay, kNanosPerSecond);  // at most
 }
 
 }  // namespace
