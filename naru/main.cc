@@ -13,6 +13,7 @@
 #include "naru/contract/contract.h"
 #include "naru/deadletter/deadletter.h"
 #include "naru/ledger/ledger.h"
+#include "naru/processors/processors.h"
 #include "naru/spool/spool.h"
 #include "naru/tap/tap.h"
 #include "naru/test/test.h"
@@ -64,6 +65,10 @@ int main(int argc, char** argv) {
   CLI::App* tap_verb = app.add_subcommand("tap", "live records before and after a step of a running pipeline");
   add_flags(*tap_verb, tap);
 
+  ProcessorsOptions processors;
+  CLI::App* processors_verb = app.add_subcommand("processors", "the reference of the processors of pipelines");
+  add_flags(*processors_verb, processors);
+
   if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
     return *ended;
   }
@@ -85,6 +90,9 @@ int main(int argc, char** argv) {
   if (*deadletter_verb) {
     return run_deadletter(deadletter, signals);
   }
+  if (*processors_verb) {
+    return run_processors(processors);
+  }
   if (*tap_verb) {
     return run_tap(tap, signals);
   }
@@ -97,6 +105,6 @@ int main(int argc, char** argv) {
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
   fmt::print(
       stderr,
-      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test, tap or contract; naru --help explains them\n");
+      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test, tap, contract or processors; naru --help explains them\n");
   return program::kExitUsage;
 }

@@ -100,6 +100,10 @@ class StepType final : public config::Type {
 
 }  // namespace
 
+std::string step_reference() {
+  return config::reference_markdown<CommonOptions>();
+}
+
 void describe(config::Schema<SourceConfig>& s) {
   s.choice("signal", &SourceConfig::signal, "Records of this signal's topic.",
            {{"logs", otlp::Signal::kLogs}, {"metrics", otlp::Signal::kMetrics}, {"traces", otlp::Signal::kTraces}});

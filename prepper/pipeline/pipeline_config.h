@@ -64,4 +64,7 @@ struct PipelineConfig {
 };
 void describe(config::Schema<PipelineConfig>& s);
 
+// The options common to all processors as a table of the reference page.
+std::string step_reference();
+
 }  // namespace naru::prepper
