@@ -52,17 +52,19 @@ std::size_t ValueWriter::name_room(std::size_t path_bytes, const Pass& pass) con
   return pass.bag ? std::min(limits_.name_bytes_max, limits_.path_bytes_max - path_bytes) : SIZE_MAX;
 }
 
-// True unless the innermost object has `name` already. `seen` is a filter over lengths and end characters.
+// True unless the innermost object has `name` already. `seen` is a filter over their hashes.
 bool ValueWriter::is_new_name(std::string_view name, std::size_t frame, std::uint64_t& seen) {
-  const auto first = name.empty() ? 0U : static_cast<unsigned char>(name.front());
-  const auto last = name.empty() ? 0U : static_cast<unsigned char>(name.back());
-  const std::uint64_t bit = std::uint64_t{1} << ((name.size() * 11 + first * 5 + last * 3) & 63);
-  if ((seen & bit) != 0 &&
-      std::find(names_.begin() + static_cast<std::ptrdiff_t>(frame), names_.end(), name) != names_.end()) {
-    return false;
+  const std::uint32_t hash = hash_name(name);
+  const std::uint64_t bit = std::uint64_t{1} << (hash >> 26);
+  if ((seen & bit) != 0) {
+    for (std::size_t i = frame; i < names_.size(); ++i) {
+      if (names_[i].hash == hash && names_[i].name == name) {
+        return false;
+      }
+    }
   }
   seen |= bit;
-  names_.push_back(name);
+  names_.push_back({name, hash});
   return true;
 }
 

@@ -131,7 +131,11 @@ class ValueWriter {
   bool is_new_name(std::string_view name, std::size_t frame, std::uint64_t& seen);
 
   BagLimits limits_;
-  std::vector<std::string_view> names_;  // of the open objects, innermost last
+  struct Name {
+    std::string_view name;
+    std::uint32_t hash;
+  };
+  std::vector<Name> names_;  // of the open objects, innermost last
 };
 
 }  // namespace naru::prepper

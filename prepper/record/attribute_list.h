@@ -73,6 +73,21 @@ class AttributeList {
     }
     truncate(kept);
   }
+  // All of this name.
+  void remove_named(std::string_view key, std::uint32_t hash) {
+    const std::ptrdiff_t first = find(key, hash);
+    if (first < 0) {
+      return;
+    }
+    auto kept = static_cast<std::size_t>(first);
+    for (std::size_t i = kept + 1; i < size_; ++i) {
+      if (hashes_[i] != hash || entries_[i].key != key) {
+        entries_[kept] = entries_[i];
+        hashes_[kept++] = hashes_[i];
+      }
+    }
+    truncate(kept);
+  }
   // Calls f(entry) for each until it says false, for the writer of documents.
   template <class F>
   bool for_each_entry(F&& f) const {

@@ -288,7 +288,7 @@ void Event::remove(std::uint32_t ref) {
     set(ref, {});
     return;
   }
-  attributes_.remove_if([&](const AttributeList::Entry& entry) { return entry.key == field.key; });
+  attributes_.remove_named(field.key, field.hash);
 }
 
 }  // namespace naru::prepper

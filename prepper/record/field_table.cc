@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "core/base/bytes.h"
 
 namespace naru::prepper {
 namespace {
@@ -62,23 +61,6 @@ std::optional<std::string_view> key_in(const expr::Field& field, std::string_vie
 }
 
 }  // namespace
-
-// Of its length and both ends: names that share these are compared in full.
-std::uint32_t hash_name(std::string_view name) {
-  const std::size_t size = name.size();
-  std::uint64_t head = 0, tail = 0;
-  if (size >= 8) {
-    head = load_le<std::uint64_t>(name.data());
-    tail = load_le<std::uint64_t>(name.data() + size - 8);
-  } else {
-    for (const char c : name) {
-      head = head << 8 | static_cast<unsigned char>(c);
-    }
-  }
-  const std::uint64_t mixed =
-      (head ^ (size * 0x9E3779B97F4A7C15ULL)) * 0xff51afd7ed558ccdULL ^ tail * 0xc4ceb9fe1a85ec53ULL;
-  return static_cast<std::uint32_t>(mixed >> 32 ^ mixed);
-}
 
 std::uint32_t FieldTable::number_of(FieldKind kind, std::string_view key) {
   const auto known = std::ranges::find_if(

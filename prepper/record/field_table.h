@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/bytes.h"
 #include "core/expr/expr.h"
 #include "core/otlp/otlp.h"
 
@@ -47,7 +48,22 @@ constexpr bool is_of_scope(FieldKind kind) {
          kind == FieldKind::kScopeVersion;
 }
 
-std::uint32_t hash_name(std::string_view name);
+// Of its length and both ends: names that share these are compared in full.
+inline std::uint32_t hash_name(std::string_view name) {
+  const std::size_t size = name.size();
+  std::uint64_t head = 0, tail = 0;
+  if (size >= 8) {
+    head = load_le<std::uint64_t>(name.data());
+    tail = load_le<std::uint64_t>(name.data() + size - 8);
+  } else {
+    for (const char c : name) {
+      head = head << 8 | static_cast<unsigned char>(c);
+    }
+  }
+  const std::uint64_t mixed =
+      (head ^ (size * 0x9E3779B97F4A7C15ULL)) * 0xff51afd7ed558ccdULL ^ tail * 0xc4ceb9fe1a85ec53ULL;
+  return static_cast<std::uint32_t>(mixed >> 32 ^ mixed);
+}
 
 struct FieldRef {
   FieldKind kind = FieldKind::kAttribute;
