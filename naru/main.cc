@@ -57,16 +57,18 @@ int main(int argc, char** argv) {
   add_flags(*test_verb, test);
 
   ContractOptions contract;
-  CLI::App* contract_verb =
-      app.add_subcommand("contract", "what the mapping contract makes of records, and whether mappings are as declared");
+  CLI::App* contract_verb = app.add_subcommand(
+      "contract", "what the mapping contract makes of records, and whether mappings are as declared");
   add_flags(*contract_verb, contract);
 
   TapOptions tap;
-  CLI::App* tap_verb = app.add_subcommand("tap", "live records before and after a step of a running pipeline");
+  CLI::App* tap_verb =
+      app.add_subcommand("tap", "live records before and after a step of a running pipeline");
   add_flags(*tap_verb, tap);
 
   ProcessorsOptions processors;
-  CLI::App* processors_verb = app.add_subcommand("processors", "the reference of the processors of pipelines");
+  CLI::App* processors_verb =
+      app.add_subcommand("processors", "the reference of the processors of pipelines");
   add_flags(*processors_verb, processors);
 
   if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
@@ -103,8 +105,8 @@ int main(int argc, char** argv) {
     return run_test(test);
   }
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
-  fmt::print(
-      stderr,
-      "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test, tap, contract or processors; naru --help explains them\n");
+  fmt::print(stderr,
+             "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test, tap, contract or "
+             "processors; naru --help explains them\n");
   return program::kExitUsage;
 }

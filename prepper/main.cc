@@ -17,7 +17,9 @@ class PrepperService final : public program::Service {
         prepper_(config, *bus_, std::move(opensearch), context.registry, context.health) {}
 
   Result<void> start() { return prepper_.start(); }
-  bool answer(net::HttpRequest& request, net::Responder& respond) { return prepper_.answer(request, respond); }
+  bool answer(net::HttpRequest& request, net::Responder& respond) {
+    return prepper_.answer(request, respond);
+  }
 
   std::string stop(std::chrono::milliseconds drain) override {
     const std::size_t left = prepper_.stop(drain);

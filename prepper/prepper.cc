@@ -183,8 +183,8 @@ Result<void> Prepper::start() {
         return std::make_unique<Consumer>(
             std::move(reader), parts.bus,
             [&parts](const std::string& cluster_id) {
-              return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines), *parts.admin,
-                                               parts);
+              return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines),
+                                               *parts.admin, parts);
             },
             [] {}, parts.registry, health, &parts.pipeline_metrics);
       },
@@ -194,8 +194,8 @@ Result<void> Prepper::start() {
       consumer_config(parts.config), parts.bus,
       [&parts](const std::string& cluster_id) {
         parts.dead_letters->set_cluster_id(cluster_id);
-        return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines, &parts.tap),
-                                         *parts.admin, parts);
+        return std::make_unique<Encoder>(
+            encoder_config(parts.config, cluster_id, parts.pipelines, &parts.tap), *parts.admin, parts);
       },
       [&parts] {
         parts.dead_letters->tick();

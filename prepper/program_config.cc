@@ -34,7 +34,8 @@ void describe(config::Schema<DatasetConfig>& s) {
 void describe(config::Schema<PipelinesConfig>& s) {
   s.field("directory", &PipelinesConfig::directory,
           "Directory of pipelines (*.yaml); empty: records become documents as they are.");
-  s.field("look_every", &PipelinesConfig::look_every, "How often changed pipelines and tables are looked for.")
+  s.field("look_every", &PipelinesConfig::look_every,
+          "How often changed pipelines and tables are looked for.")
       .min(100ms);
   s.field("rest_max", &PipelinesConfig::rest_max,
           "Changed pipelines go in once everything in flight is durable; after this the ones before go on.")
@@ -161,7 +162,8 @@ void validate(const ProgramConfig& config, config::Errors& errors) {
     errors.add(problem.key, problem.sentence);
   }
   if (!config.pipelines.directory.empty()) {
-    if (const auto set = PipelineSet::load(config.pipelines.directory, std::make_shared<EnrichmentStore>()); !set) {
+    if (const auto set = PipelineSet::load(config.pipelines.directory, std::make_shared<EnrichmentStore>());
+        !set) {
       errors.add("pipelines.directory", "\n" + set.error().message());
     }
   }

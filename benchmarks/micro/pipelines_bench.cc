@@ -1,8 +1,8 @@
-// Pipelines: each processor alone on a text of its kind, and the prepper's row of work in one process: 1.2 kB JSON ->
-// parse -> three filters -> enrich -> redact -> contract -> bulk body.
+// Pipelines: each processor alone on a text of its kind, and the prepper's row of work in one process: 1.2 kB
+// JSON -> parse -> three filters -> enrich -> redact -> contract -> bulk body.
 //
-// Prints documents per CPU-second and heap allocations per document, and beside them what the machine needs for the
-// same bytes alone: simdjson, a copy.
+// Prints documents per CPU-second and heap allocations per document, and beside them what the machine needs
+// for the same bytes alone: simdjson, a copy.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 #include <simdjson.h>
@@ -67,18 +67,19 @@ routes:
 
 // The lines of `./dev bench prepper`.
 std::string json_line(std::mt19937_64& random, std::size_t number) {
-  static constexpr const char* kWords[] = {"order",   "accepted", "rejected", "upstream", "timeout", "connection",
-                                           "session", "user",     "account",  "payment",  "route",   "broker",
-                                           "latency", "retry",    "cache",    "miss",     "hit",     "request"};
+  static constexpr const char* kWords[] = {
+      "order",   "accepted", "rejected", "upstream", "timeout", "connection", "session", "user", "account",
+      "payment", "route",    "broker",   "latency",  "retry",   "cache",      "miss",    "hit",  "request"};
   const auto word = [&] { return kWords[random() % std::size(kWords)]; };
   char head[512];
   const int size = std::snprintf(
       head, sizeof head,
       R"({"seq": "%012zu", "level": "%s", "service": "svc-%d", "route": "/api/v1/%s/%d", "method": "GET", "status": %d, "duration_ms": %.3f, "user": {"id": %d, "mail": "u%d@example.com"}, "trace_id": "%016llx%016llx", "message": ")",
       number, random() % 4 == 0 ? "WARN" : "INFO", static_cast<int>(random() % 20), word(),
-      static_cast<int>(random() % 1000), random() % 10 == 0 ? 500 : 200, static_cast<double>(random() % 900000) / 1000,
-      static_cast<int>(random() % 1000000000), static_cast<int>(random() % 1000000),
-      static_cast<unsigned long long>(random()), static_cast<unsigned long long>(random()));
+      static_cast<int>(random() % 1000), random() % 10 == 0 ? 500 : 200,
+      static_cast<double>(random() % 900000) / 1000, static_cast<int>(random() % 1000000000),
+      static_cast<int>(random() % 1000000), static_cast<unsigned long long>(random()),
+      static_cast<unsigned long long>(random()));
   std::string out(head, static_cast<std::size_t>(size));
   while (out.size() + 2 < kLineBytes) {
     out += word();
@@ -122,7 +123,8 @@ class CountingSink : public EncoderSink, public CompletionSink {
     }
     documents += batch.entries.size();
   }
-  void dead_letter(const std::shared_ptr<SourceMessage>&, std::uint32_t, std::string, DeadLetterCause) override {
+  void dead_letter(const std::shared_ptr<SourceMessage>&, std::uint32_t, std::string,
+                   DeadLetterCause) override {
     ++letters;
   }
   void completed(const std::shared_ptr<SourceMessage>&) override {}
@@ -132,7 +134,8 @@ class CountingSink : public EncoderSink, public CompletionSink {
 // A directory with the table of the row.
 class Tables {
  public:
-  Tables() : directory_(std::filesystem::temp_directory_path() / ("naru-bench-" + std::to_string(::getpid()))) {
+  Tables()
+      : directory_(std::filesystem::temp_directory_path() / ("naru-bench-" + std::to_string(::getpid()))) {
     std::filesystem::create_directories(directory_);
     std::ofstream out(directory_ / "services.csv");
     out << "name,team,tier\n";
@@ -230,9 +233,8 @@ void row_threads(benchmark::State& state) {
       thread.join();
     }
   }
-  state.counters["documents/s"] =
-      benchmark::Counter(static_cast<double>(state.iterations() * kMessages * kRecords * threads),
-                         benchmark::Counter::kIsRate);
+  state.counters["documents/s"] = benchmark::Counter(
+      static_cast<double>(state.iterations() * kMessages * kRecords * threads), benchmark::Counter::kIsRate);
 }
 BENCHMARK(row_threads)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
 
@@ -285,15 +287,21 @@ const std::vector<Step>& steps() {
       {"json", "- json: {}", text},
       {"grok", "- grok: {patterns: ['^%{COMBINEDAPACHELOG}']}", access},
       {"regex", R"(- regex: {pattern: '"(?P<method>[A-Z]+) (?P<path>\S+)'})", access},
-      {"dissect", R"(- dissect: {pattern: '%{ip} - %{user} [%{time}] "%{method} %{path} %{?}" %{status:int} %{size:int} "%{ref}" "%{agent}"'})",
+      {"dissect",
+       R"(- dissect: {pattern: '%{ip} - %{user} [%{time}] "%{method} %{path} %{?}" %{status:int} %{size:int} "%{ref}" "%{agent}"'})",
        access},
-      {"logfmt", "- logfmt: {}", R"(ts=2026-11-21T01:02:03Z level=info msg="user logged in" user=alice took=12)"},
-      {"key_value", "- key_value: {pair_separator: ';', separator: ':'}", "user:alice;took:12;route:orders;status:200"},
-      {"csv", "- csv: {columns: [time, user, 'amount:double', note]}", R"(2026-11-21,alice,12.5,"a, ""b"" c")"},
-      {"syslog", "- syslog: {}", "<34>1 2026-11-21T01:02:03.003Z host.example.com su 42 ID47 - 'su root' failed"},
+      {"logfmt", "- logfmt: {}",
+       R"(ts=2026-11-21T01:02:03Z level=info msg="user logged in" user=alice took=12)"},
+      {"key_value", "- key_value: {pair_separator: ';', separator: ':'}",
+       "user:alice;took:12;route:orders;status:200"},
+      {"csv", "- csv: {columns: [time, user, 'amount:double', note]}",
+       R"(2026-11-21,alice,12.5,"a, ""b"" c")"},
+      {"syslog", "- syslog: {}",
+       "<34>1 2026-11-21T01:02:03.003Z host.example.com su 42 ID47 - 'su root' failed"},
       {"url", "- url: {field: body}", "https://shop.example:8443/items/7?sort=price&page=2#top"},
       {"user_agent", "- user_agent: {field: body}",
-       "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"},
+       "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 "
+       "Safari/537.36"},
       {"date", "- date: {field: body, formats: ['dd/MMM/yyyy:HH:mm:ss Z']}", "21/Nov/2026:12:00:01 +0900"},
       {"severity", "- severity: {field: body}", "WARN"},
       {"set", "- set: {field: attributes.slow, expression: 'length(body) > 100'}", text},
@@ -312,7 +320,8 @@ const std::vector<Step>& steps() {
       {"throttle", "- throttle: {by: [body], rate: 1000000000}", access},
       {"dedupe", "- dedupe: {by: [body], window: 1ms}", access},
       {"redact", "- redact: {}", text},
-      {"enrich", "- enrich: {table: services.csv, column: name, field: body, set: {team: attributes.team}}", "svc-7"},
+      {"enrich", "- enrich: {table: services.csv, column: name, field: body, set: {team: attributes.team}}",
+       "svc-7"},
   };
   return kSteps;
 }
@@ -354,9 +363,9 @@ void one_step(benchmark::State& state, const Step& step) {
   }
   state.counters["records/CPU-s"] =
       benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
-  state.counters["MB/CPU-s"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(step.body.size()) / 1e6,
-                         benchmark::Counter::kIsRate);
+  state.counters["MB/CPU-s"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * static_cast<double>(step.body.size()) / 1e6,
+      benchmark::Counter::kIsRate);
   state.counters["allocations/record"] =
       static_cast<double>(allocations - allocated) / static_cast<double>(state.iterations());
   if (tally[1 + 3] > 0) {

@@ -17,11 +17,11 @@
 #include <utility>
 #include <vector>
 
-#include "core/syslog/syslog.h"
 #include "collector/receive/syslog_records.h"
 #include "core/base/address.h"
 #include "core/base/clock.h"
 #include "core/base/random.h"
+#include "core/syslog/syslog.h"
 #include "core/telemetry/log.h"
 
 namespace naru::collector {
@@ -255,7 +255,8 @@ void SyslogListener::Impl::accept_all() {
       refused.add();
       continue;
     }
-    connections.push_back({std::move(fd), peer_host(address, size), syslog::SyslogFramer(config.message_bytes_max)});
+    connections.push_back(
+        {std::move(fd), peer_host(address, size), syslog::SyslogFramer(config.message_bytes_max)});
   }
 }
 

@@ -7,9 +7,9 @@
 #include <tuple>
 #include <vector>
 
-#include "core/syslog/syslog.h"
 #include "core/otlp/build.h"
 #include "core/otlp/severity.h"
+#include "core/syslog/syslog.h"
 
 namespace naru::collector {
 namespace {
@@ -38,10 +38,10 @@ void append_attributes(std::string& out, const SyslogMessage& message) {
   text("syslog.msgid", message.message_id);
   std::string key;
   syslog::for_each_parameter(message.structured_data,
-                     [&](std::string_view id, std::string_view name, std::string_view value) {
-                       key.assign("syslog.structured_data.").append(id).append(".").append(name);
-                       text(key, value);
-                     });
+                             [&](std::string_view id, std::string_view name, std::string_view value) {
+                               key.assign("syslog.structured_data.").append(id).append(".").append(name);
+                               text(key, value);
+                             });
 }
 
 // A header that is not UTF-8 is no header: the whole message is then the text.

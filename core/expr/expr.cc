@@ -128,9 +128,9 @@ Value evaluate_node(const Node& node, const Record& record) {
     case Kind::kIEquals: return texts(node, record, iequals);
     case Kind::kMatches: {
       const Value text = part(0);
-      return Value(text.kind == ValueKind::kText &&
-                   re2::RE2::PartialMatch(re2::StringPiece(text.text.data(), text.text.size()),
-                                          *node.pattern));
+      return Value(
+          text.kind == ValueKind::kText &&
+          re2::RE2::PartialMatch(re2::StringPiece(text.text.data(), text.text.size()), *node.pattern));
     }
     case Kind::kExists: return Value(!part(0).missing());
     case Kind::kLength: {

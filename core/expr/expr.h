@@ -13,13 +13,13 @@
 //   call       = contains(text, text) | starts_with(text, text) | ends_with(text, text) | iequals(text, text)
 //              | matches(text, "RE2 pattern") | exists(field) | length(text) | number(text)
 //
-// Text escapes: \" \' \\ \n \t. Times are text in RFC 3339, UTC: they compare as text. iequals ignores the case
-// of ASCII letters, length counts bytes, number reads a decimal. + - * of whole numbers stay whole while they
-// fit 64 bits; / is never whole, % only of whole numbers. A field that a record does not have, or has with
-// another type, makes a comparison or a function false, `!=` true, and a number of it missing likewise.
+// Text escapes: \" \' \\ \n \t. Times are text in RFC 3339, UTC: they compare as text. iequals ignores the
+// case of ASCII letters, length counts bytes, number reads a decimal. + - * of whole numbers stay whole while
+// they fit 64 bits; / is never whole, % only of whole numbers. A field that a record does not have, or has
+// with another type, makes a comparison or a function false, `!=` true, and a number of it missing likewise.
 //
-// An expression is compiled once and asked many times, without an allocation. It has no loops and no state; what
-// one evaluation costs is bounded by kTextBytesMax and by the fields' sizes (RE2 is linear in them).
+// An expression is compiled once and asked many times, without an allocation. It has no loops and no state;
+// what one evaluation costs is bounded by kTextBytesMax and by the fields' sizes (RE2 is linear in them).
 // docs/expressions.md is the page for people. Thread-safe once compiled.
 #pragma once
 

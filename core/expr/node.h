@@ -43,9 +43,9 @@ struct Expression::Node {
     kNumber,
   };
   Kind kind = Kind::kLiteral;
-  Type type = Type::kBool;   // of its value
-  std::uint32_t ref = 0;     // of a field
-  Value literal;             // its text is `text`
+  Type type = Type::kBool;  // of its value
+  std::uint32_t ref = 0;    // of a field
+  Value literal;            // its text is `text`
   std::string text;
   std::unique_ptr<const re2::RE2> pattern;
   std::vector<std::unique_ptr<const Node>> parts;

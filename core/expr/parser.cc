@@ -97,8 +97,8 @@ class Parser {
   Result<void> begin() {
     if (text_.size() > kTextBytesMax) {
       return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("column {}: the expression has {} bytes, at most {} are read", kTextBytesMax + 1,
-                              text_.size(), kTextBytesMax));
+                  fmt::format("column {}: the expression has {} bytes, at most {} are read",
+                              kTextBytesMax + 1, text_.size(), kTextBytesMax));
     }
     return advance();
   }
@@ -270,8 +270,7 @@ class Parser {
 
   Result<void> check_comparable(Type left, Type right, std::string_view sign, std::size_t column) const {
     if (left != right && left != Type::kAny && right != Type::kAny) {
-      return at(column,
-                fmt::format("`{}` compares {} with {}", sign, to_string(left), to_string(right)));
+      return at(column, fmt::format("`{}` compares {} with {}", sign, to_string(left), to_string(right)));
     }
     return {};
   }
@@ -387,7 +386,8 @@ class Parser {
     NARU_TRY(NodePtr of, parse_factor());
     NARU_TRY_VOID(check_number(*of, column));
     if (of->kind == Kind::kLiteral) {
-      of->literal = of->literal.kind == Value::Kind::kInt ? Value(-of->literal.integer) : Value(-of->literal.real);
+      of->literal =
+          of->literal.kind == Value::Kind::kInt ? Value(-of->literal.integer) : Value(-of->literal.real);
       return of;
     }
     NodePtr node = make(Kind::kNegate, Type::kNumber);
@@ -532,7 +532,8 @@ class Parser {
 
 }  // namespace
 
-Result<std::unique_ptr<const Node>> parse(std::string_view text, const Vocabulary& vocabulary, bool condition) {
+Result<std::unique_ptr<const Node>> parse(std::string_view text, const Vocabulary& vocabulary,
+                                          bool condition) {
   NARU_TRY(NodePtr root, Parser(text, &vocabulary).run(condition));
   return std::unique_ptr<const Node>(std::move(root));
 }

@@ -5,7 +5,14 @@
 namespace naru::otlp {
 namespace {
 
-enum Kind : std::uint8_t { kSourceLog = 1, kClientLog = 2, kSpan = 3, kMetricPoint = 4, kAggregate = 5, kForeign = 6 };
+enum Kind : std::uint8_t {
+  kSourceLog = 1,
+  kClientLog = 2,
+  kSpan = 3,
+  kMetricPoint = 4,
+  kAggregate = 5,
+  kForeign = 6
+};
 
 std::string_view view(const std::array<unsigned char, 16>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -101,8 +108,9 @@ DocumentId IdentityHasher::metric_point(const Hash128& resource, std::string_vie
   return end(output, ordinal);
 }
 
-DocumentId IdentityHasher::aggregate(std::string_view metric, std::string_view encoded_key, UnixNanos window_begin,
-                                     std::uint64_t first, std::uint64_t count, std::string_view output) {
+DocumentId IdentityHasher::aggregate(std::string_view metric, std::string_view encoded_key,
+                                     UnixNanos window_begin, std::uint64_t first, std::uint64_t count,
+                                     std::string_view output) {
   begin(kAggregate);
   part(metric);
   part(encoded_key);

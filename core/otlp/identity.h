@@ -41,7 +41,8 @@ class IdentityHasher {
   DocumentId metric_point(const Hash128& resource, std::string_view scope_name, std::string_view metric_name,
                           const Hash128& point_attributes, UnixNanos time, std::string_view encoded_point,
                           std::string_view output, std::uint32_t ordinal = 0);
-  // kind 5: points made of `count` records of one message; `first`: XXH3-64 of the first one's id without an output.
+  // kind 5: points made of `count` records of one message; `first`: XXH3-64 of the first one's id without an
+  // output.
   DocumentId aggregate(std::string_view metric, std::string_view encoded_key, UnixNanos window_begin,
                        std::uint64_t first, std::uint64_t count, std::string_view output);
   // kind 6: undecodable or foreign records without any of these.

@@ -14,8 +14,8 @@ namespace naru::telemetry {
 struct LedgerMetric {
   std::string_view name, help;
 };
-// In this order: accepted, created, delivered, duplicate, merged, deadlettered, parked, lost, dropped. `duplicate`
-// and `parked` are inside delivered.
+// In this order: accepted, created, delivered, duplicate, merged, deadlettered, parked, lost, dropped.
+// `duplicate` and `parked` are inside delivered.
 extern const std::array<LedgerMetric, 9> kLedgerCounters;
 extern const LedgerMetric kLedgerInFlight;
 

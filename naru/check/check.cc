@@ -28,7 +28,8 @@ Result<void> load(const std::string& path) {
 Result<void> load_pipeline(const std::string& path) {
   NARU_TRY(std::string text, config::read_config_file(path));
   const prepper::PipelineSet::File file{path, std::move(text)};
-  NARU_TRY(const auto set, prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()));
+  NARU_TRY(const auto set,
+           prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()));
   return {};
 }
 

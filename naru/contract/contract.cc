@@ -24,7 +24,8 @@ using prepper::Contract;
 using prepper::StrictMapping;
 
 // A sample is a line: a JSON object is the attributes of a log record, anything else its body.
-constexpr std::string_view kSamplePipeline = "name: sample\nprocessors: [{json: {keep: false, on_error: ignore, flatten: false}}]\n";
+constexpr std::string_view kSamplePipeline =
+    "name: sample\nprocessors: [{json: {keep: false, on_error: ignore, flatten: false}}]\n";
 constexpr std::chrono::milliseconds kTimeout{30'000};
 
 class OneContract final : public prepper::ContractSource {
@@ -75,7 +76,8 @@ class Samples {
     record.timestamp_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli);
     record.value = *owner;
     record.owner = owner;
-    encoder_.encode(std::make_shared<prepper::SourceMessage>(std::move(record), otlp::Signal::kLogs, 1, &keeper_));
+    encoder_.encode(
+        std::make_shared<prepper::SourceMessage>(std::move(record), otlp::Signal::kLogs, 1, &keeper_));
     encoder_.flush();
     return {std::exchange(keeper_.documents, {}), std::exchange(keeper_.letters, {}), encoder_.take_stats()};
   }
@@ -85,7 +87,8 @@ class Samples {
   static prepper::EncoderConfig config() {
     const prepper::PipelineSet::File file{"sample.yaml", std::string(kSamplePipeline)};
     auto source = std::make_shared<prepper::PipelineSource>();
-    source->swap_in(prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()).value());
+    source->swap_in(
+        prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()).value());
     prepper::EncoderConfig out;
     out.cluster_id = "sample";
     out.pipelines = source;
@@ -126,7 +129,8 @@ void explain_fields(std::string_view line, const Contract& contract) {
     const std::string text = simdjson::minify(value).substr(0, 80);
     const int slot = contract.find(name);
     if (slot < 0) {
-      fmt::print("  {} = {}: the mapping has no field for it; it goes into the flat_object `attributes`\n", name, text);
+      fmt::print("  {} = {}: the mapping has no field for it; it goes into the flat_object `attributes`\n",
+                 name, text);
       continue;
     }
     otlp::AnyValue any;
@@ -230,20 +234,24 @@ Result<bool> compare_cluster(net::HttpTransport& opensearch, const prepper::Decl
   };
   NARU_TRY(const net::HttpResponse there, get("/_index_template/" + declared.name));
   if (there.status != 200) {
-    fmt::print("template {}: the cluster does not have it ({}); run `naru bootstrap --apply`\n", declared.name, there.status);
+    fmt::print("template {}: the cluster does not have it ({}); run `naru bootstrap --apply`\n",
+               declared.name, there.status);
     return false;
   }
   simdjson::dom::parser parser;
   simdjson::dom::element template_there;
-  if (parser.parse(there.body).at_pointer("/index_templates/0/index_template").get(template_there) != simdjson::SUCCESS) {
+  if (parser.parse(there.body).at_pointer("/index_templates/0/index_template").get(template_there) !=
+      simdjson::SUCCESS) {
     return fail(ErrorCode::kInternal, "GET _index_template/" + declared.name + " has an unknown form");
   }
   NARU_TRY(const StrictMapping in_cluster, StrictMapping::parse(simdjson::minify(template_there)));
   report("template " + declared.name + " (on disk, in the cluster)", wanted.differences(in_cluster));
-  NARU_TRY(const net::HttpResponse live, get(fmt::format("/{}*/_mapping", prepper::index_prefix(declared.signal))));
+  NARU_TRY(const net::HttpResponse live,
+           get(fmt::format("/{}*/_mapping", prepper::index_prefix(declared.signal))));
   simdjson::dom::object indices;
   if (live.status != 200 || parser.parse(live.body).get_object().get(indices) != simdjson::SUCCESS) {
-    return fail(ErrorCode::kUnavailable, fmt::format("reading live mappings: OpenSearch answered {}", live.status));
+    return fail(ErrorCode::kUnavailable,
+                fmt::format("reading live mappings: OpenSearch answered {}", live.status));
   }
   std::size_t count = 0;
   for (const auto& [name, index] : indices) {
@@ -310,14 +318,18 @@ Result<bool> check(const ContractOptions& options) {
 
 void add_flags(CLI::App& app, ContractOptions& options) {
   app.require_subcommand(1);
-  CLI::App* explain_verb = app.add_subcommand(
-      "explain", "read sample records (a line each: a JSON object of attributes, or a body) and show what becomes of them");
+  CLI::App* explain_verb = app.add_subcommand("explain",
+                                              "read sample records (a line each: a JSON object of "
+                                              "attributes, or a body) and show what becomes of them");
   explain_verb->add_option("file", options.file, "index template or live mapping (JSON)")->required();
-  explain_verb->add_option("--mappings", options.mappings_dir, "directory with promoted.yaml (default: the program's)");
+  explain_verb->add_option("--mappings", options.mappings_dir,
+                           "directory with promoted.yaml (default: the program's)");
   explain_verb->callback([&options] { options.action = ContractOptions::Action::kExplain; });
   CLI::App* check_verb = app.add_subcommand(
-      "check", "run a corpus against the templates, and compare templates and live indices of a cluster with them");
-  check_verb->add_option("--mappings", options.mappings_dir, "directory of index templates (default: the program's)");
+      "check",
+      "run a corpus against the templates, and compare templates and live indices of a cluster with them");
+  check_verb->add_option("--mappings", options.mappings_dir,
+                         "directory of index templates (default: the program's)");
   check_verb->add_option("--corpus", options.corpus, "files of sample records, as `explain` reads them");
   check_verb->add_option("--config", options.config, "the prepper's configuration: its cluster is compared");
   check_verb->callback([&options] { options.action = ContractOptions::Action::kCheck; });

@@ -28,15 +28,18 @@ int run_processors(const ProcessorsOptions& options) {
   if (!options.name.empty()) {
     const prepper::ProcessorKind* const kind = prepper::find_processor_kind(options.name);
     if (kind == nullptr) {
-      fmt::print(stderr, "naru processors: there is no processor '{}'; `naru processors` shows all\n", options.name);
+      fmt::print(stderr, "naru processors: there is no processor '{}'; `naru processors` shows all\n",
+                 options.name);
       return program::kExitUsage;
     }
     print_kind(*kind);
     return program::kExitDone;
   }
   fmt::print(
-      "# Processors\nWritten by `naru processors` from the tables that check a pipeline; a test keeps this page true. How "
-      "pipelines work is in [pipelines.md](pipelines.md), the language of conditions in [expressions.md](expressions.md).\n\n"
+      "# Processors\nWritten by `naru processors` from the tables that check a pipeline; a test keeps this "
+      "page true. How "
+      "pipelines work is in [pipelines.md](pipelines.md), the language of conditions in "
+      "[expressions.md](expressions.md).\n\n"
       "Every processor takes these options beside its own:\n\n{}\n## The pipeline itself\n\n{}",
       prepper::step_reference(), config::reference_markdown<prepper::PipelineConfig>());
   for (const prepper::ProcessorKind& kind : prepper::processor_kinds()) {

@@ -20,7 +20,8 @@ constexpr std::chrono::milliseconds kBetweenLooks{250};
 std::string percent_encoded(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
     out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
@@ -36,7 +37,8 @@ Result<std::uint64_t> tap(const TapOptions& options, const program::StopSignals&
   config.connect_timeout = kAnswerTimeout;
   NARU_TRY(const auto transport, net::make_http_client(config));
   const std::size_t dot = options.target.find('.');
-  std::string query = fmt::format("{}?pipeline={}", prepper::Tap::kTarget, percent_encoded(options.target.substr(0, dot)));
+  std::string query =
+      fmt::format("{}?pipeline={}", prepper::Tap::kTarget, percent_encoded(options.target.substr(0, dot)));
   if (dot != std::string::npos) {
     query += "&step=" + percent_encoded(options.target.substr(dot + 1));
   }
@@ -52,7 +54,8 @@ Result<std::uint64_t> tap(const TapOptions& options, const program::StopSignals&
     simdjson::dom::element root;
     std::string_view error;
     if (parser.parse(answer.body).get(root) != simdjson::SUCCESS) {
-      return fail(ErrorCode::kUnsupported, fmt::format("{} is no prepper: it answered {}", options.admin, answer.status));
+      return fail(ErrorCode::kUnsupported,
+                  fmt::format("{} is no prepper: it answered {}", options.admin, answer.status));
     }
     if (root["error"].get(error) == simdjson::SUCCESS) {
       return fail(ErrorCode::kInvalidArgument, std::string(error));
@@ -78,7 +81,8 @@ Result<std::uint64_t> tap(const TapOptions& options, const program::StopSignals&
 
 void add_flags(CLI::App& app, TapOptions& options) {
   app.add_option("pipeline", options.target, "PIPELINE, or PIPELINE.STEP")->required();
-  app.add_option("--admin", options.admin, "admin listener of the prepper, or of `naru up`")->capture_default_str();
+  app.add_option("--admin", options.admin, "admin listener of the prepper, or of `naru up`")
+      ->capture_default_str();
   app.add_option("--when", options.when, "only records for which this expression is true before the step");
   app.add_option("--count", options.count, "end after so many records (default: at a signal)");
 }

@@ -19,7 +19,8 @@ struct TapOptions {
   std::uint64_t count = 0;  // 0: until a signal
 };
 void add_flags(CLI::App& app, TapOptions& options);
-// A JSON line for each record on the output. Exit 0: `count` were shown, or a signal. 1: the prepper is away. 2: usage.
+// A JSON line for each record on the output. Exit 0: `count` were shown, or a signal. 1: the prepper is away.
+// 2: usage.
 int run_tap(const TapOptions& options, const program::StopSignals& signals);
 
 }  // namespace naru

@@ -33,7 +33,8 @@ class Keeper final : public prepper::EncoderSink, public prepper::CompletionSink
     for (std::size_t i = 0; i < batch.entries.size(); ++i) {
       std::string_view document = batch.document(i);
       document.remove_suffix(1);  // its line feed
-      outcome.documents.push_back(fmt::format(R"({{"_dataset":"{}",{})", batch.target(i).dataset, document.substr(1)));
+      outcome.documents.push_back(
+          fmt::format(R"({{"_dataset":"{}",{})", batch.target(i).dataset, document.substr(1)));
     }
   }
   void dead_letter(const std::shared_ptr<prepper::SourceMessage>& message, std::uint32_t, std::string,
@@ -192,10 +193,12 @@ void describe(config::Schema<Case>& s) {
   s.field("received", &Case::received, "When the records were received, RFC 3339.");
   s.field("input", &Case::input, "Bodies of log records.");
   s.field("request", &Case::request, "Instead of `input`: an OTLP/JSON request.");
-  s.field("documents", &Case::documents, "Documents that must come out, JSON, with their data set as `_dataset`.");
+  s.field("documents", &Case::documents,
+          "Documents that must come out, JSON, with their data set as `_dataset`.");
   s.field("dead_letters", &Case::dead_letters, "Reasons of the dead letters that must come out.");
-  s.field("metrics", &Case::metrics, "Counts of the pipeline that are not 0: records, documents, dropped, deadlettered, "
-                                     "failures.STEP.");
+  s.field("metrics", &Case::metrics,
+          "Counts of the pipeline that are not 0: records, documents, dropped, deadlettered, "
+          "failures.STEP.");
 }
 
 void describe(config::Schema<Cases>& s) {
@@ -234,7 +237,8 @@ Result<Outcome> run_case(const std::string& pipeline_path, const std::string& pi
     for (std::size_t i = 0; i < tally.size(); ++i) {
       const prepper::PipelineCounter& counter = used.counters()[i];
       if (tally[i] > 0) {
-        keeper.outcome.metrics[counter.step.empty() ? counter.what : counter.what + "." + counter.step] += tally[i];
+        keeper.outcome.metrics[counter.step.empty() ? counter.what : counter.what + "." + counter.step] +=
+            tally[i];
       }
     }
   });

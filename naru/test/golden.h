@@ -7,7 +7,8 @@
 //       documents: ['{"_dataset":"nginx","@timestamp":...}']
 //       metrics: {records: 1, documents: 1}
 //
-// Runs the prepper's own encoder with the declared contracts; does no I/O but reading and writing these files.
+// Runs the prepper's own encoder with the declared contracts; does no I/O but reading and writing these
+// files.
 #pragma once
 
 #include <cstdint>

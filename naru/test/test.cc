@@ -26,7 +26,8 @@ Result<std::vector<std::string>> case_files(const std::vector<std::string>& path
       out.push_back(cases ? path : path.substr(0, path.rfind(".yaml")) + std::string(kCases));
       if (!fs::exists(out.back(), error)) {
         return fail(ErrorCode::kInvalidArgument,
-                    fmt::format("{} does not exist: cases stand beside their pipeline as NAME.test.yaml", out.back()));
+                    fmt::format("{} does not exist: cases stand beside their pipeline as NAME.test.yaml",
+                                out.back()));
       }
       continue;
     }
@@ -50,7 +51,8 @@ struct Totals {
   bool broken = false;
 };
 
-Result<void> run_file(const std::string& path, bool update, const prepper::Mappings& mappings, Totals& totals) {
+Result<void> run_file(const std::string& path, bool update, const prepper::Mappings& mappings,
+                      Totals& totals) {
   NARU_TRY(golden::Cases cases, config::load_file<golden::Cases>(path));
   const std::string pipeline = path.substr(0, path.size() - kCases.size()) + ".yaml";
   NARU_TRY(const std::string text, config::read_config_file(pipeline));
@@ -78,9 +80,11 @@ Result<void> run_file(const std::string& path, bool update, const prepper::Mappi
 }  // namespace
 
 void add_flags(CLI::App& app, TestOptions& options) {
-  app.add_option("paths", options.paths, "directories of pipelines, pipelines, or their .test.yaml files")->required();
+  app.add_option("paths", options.paths, "directories of pipelines, pipelines, or their .test.yaml files")
+      ->required();
   app.add_flag("--update", options.update, "write what comes out as what is expected");
-  app.add_option("--mappings", options.mappings_dir, "directory of index templates (default: those of the program)");
+  app.add_option("--mappings", options.mappings_dir,
+                 "directory of index templates (default: those of the program)");
 }
 
 int run_test(const TestOptions& options) {

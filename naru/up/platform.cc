@@ -173,7 +173,8 @@ Result<void> Platform::Parts::listen() {
   endpoints.push_back({"syslog-udp", syslog->endpoint()});
   endpoints.push_back({"syslog-tcp", syslog->endpoint()});
   NARU_TRY_VOID(add_server(admin_server, "admin", options.admin,
-                           [this, own = telemetry::admin_handler(registry, health)](net::HttpRequest request, net::Responder respond) {
+                           [this, own = telemetry::admin_handler(registry, health)](net::HttpRequest request,
+                                                                                    net::Responder respond) {
                              if (!prepper->answer(request, respond)) {
                                own(std::move(request), std::move(respond));
                              }

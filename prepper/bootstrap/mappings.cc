@@ -84,7 +84,8 @@ Result<Mappings> load_mappings(const std::string& directory) {
     NARU_TRY(std::string text, read_mapping(directory, name + ".json"));
     const std::string rendered = render_template(text, {});
     if (const auto mapping = StrictMapping::parse(rendered); mapping && !mapping->forbidden().empty()) {
-      return fail(ErrorCode::kInvalidArgument, fmt::format("{}.json: {}", name, mapping->forbidden().front()));
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("{}.json: {}", name, mapping->forbidden().front()));
     }
     auto contract = Contract::compile(rendered, out.promoted);
     if (!contract) {

@@ -168,7 +168,8 @@ void Consumer::work(std::size_t worker) {
       encoder->flush();
     }
     if (pipelines_ != nullptr) {
-      encoder->take_tally([&](const PipelineSet& set, const PipelineTally& tally) { pipelines_->add(set, tally); });
+      encoder->take_tally(
+          [&](const PipelineSet& set, const PipelineTally& tally) { pipelines_->add(set, tally); });
     }
     if (const UnixNanos delay = encoder->take_delay(); delay > 0) {
       encoder->flush();
@@ -320,7 +321,8 @@ Result<void> Consumer::at_rest(std::chrono::milliseconds most, std::function<voi
   if (!rested) {
     return ended_ ? fail(ErrorCode::kUnavailable, "the prepper stops")
                   : fail(ErrorCode::kTimeout,
-                         fmt::format("after {} s records were still in flight or not committed", most.count() / 1000));
+                         fmt::format("after {} s records were still in flight or not committed",
+                                     most.count() / 1000));
   }
   return {};
 }

@@ -27,8 +27,8 @@
 #include "prepper/consume/lanes.h"
 #include "prepper/consume/partition_ledger.h"
 #include "prepper/consume/partition_progress.h"
-#include "prepper/process/batch.h"
 #include "prepper/pipeline/pipeline_metrics.h"
+#include "prepper/process/batch.h"
 #include "prepper/process/encoder.h"
 
 namespace naru::prepper {
@@ -60,9 +60,9 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   // Stops taking in, waits for what is in flight until the deadline, commits and leaves the group. Returns
   // how many messages were left unfinished; they will be consumed again.
   std::size_t stop(std::chrono::milliseconds drain);
-  // Takes nothing in, waits until everything taken in is finished and committed, calls `change` on the poll thread,
-  // and goes on. From any other thread, one at a time. kTimeout: not within `most`; kUnavailable: the consumer
-  // stops. Then `change` was not called.
+  // Takes nothing in, waits until everything taken in is finished and committed, calls `change` on the poll
+  // thread, and goes on. From any other thread, one at a time. kTimeout: not within `most`; kUnavailable: the
+  // consumer stops. Then `change` was not called.
   Result<void> at_rest(std::chrono::milliseconds most, std::function<void()> change);
   // Ends the workers, after stop(). They may wait for a contract or for room behind them: stop those first.
   void join();

@@ -26,7 +26,8 @@ bool is_address(std::string_view text) {
 // What a value of a leaf's type may not be; empty: it may.
 std::string leaf_refusal(const std::string& type, const element& value) {
   const element_type kind = value.type();
-  const bool number = kind == element_type::INT64 || kind == element_type::UINT64 || kind == element_type::DOUBLE;
+  const bool number =
+      kind == element_type::INT64 || kind == element_type::UINT64 || kind == element_type::DOUBLE;
   if (kind == element_type::NULL_VALUE) {
     return {};
   }
@@ -57,7 +58,8 @@ std::string leaf_refusal(const std::string& type, const element& value) {
 }
 
 // Lucene's limit of a term, for flat_object (values under any path).
-void check_terms(const element& value, const std::string& bag, const std::string& path, std::vector<std::string>& out) {
+void check_terms(const element& value, const std::string& bag, const std::string& path,
+                 std::vector<std::string>& out) {
   constexpr std::size_t kTermBytesMax = 32'766;
   object members;
   array items;
@@ -70,7 +72,8 @@ void check_terms(const element& value, const std::string& bag, const std::string
     for (const element& item : items) {
       check_terms(item, bag, path, out);
     }
-  } else if (value.get(text) == simdjson::SUCCESS && bag.size() + 1 + path.size() + 1 + text.size() > kTermBytesMax) {
+  } else if (value.get(text) == simdjson::SUCCESS &&
+             bag.size() + 1 + path.size() + 1 + text.size() > kTermBytesMax) {
     out.push_back(fmt::format("{}: a term over 32,766 bytes", path.substr(0, 100)));
   }
 }
@@ -103,7 +106,8 @@ Result<StrictMapping> StrictMapping::parse(std::string_view text) {
   if (parser.parse(text.data(), text.size()).get(root) != simdjson::SUCCESS ||
       find_mapping(root).get(mapping) != simdjson::SUCCESS ||
       mapping["properties"].get(properties) != simdjson::SUCCESS) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("no index mapping with properties in '{}'", text.substr(0, 120)));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("no index mapping with properties in '{}'", text.substr(0, 120)));
   }
   StrictMapping out;
   std::string_view dynamic;
@@ -118,7 +122,8 @@ Result<StrictMapping> StrictMapping::parse(std::string_view text) {
 }
 
 template <class Element>
-void StrictMapping::check(const Element& value, const std::string& path, std::vector<std::string>& out) const {
+void StrictMapping::check(const Element& value, const std::string& path,
+                          std::vector<std::string>& out) const {
   const auto known = fields_.find(path);
   if (known == fields_.end()) {
     out.push_back(fmt::format("{}: the mapping does not know it (strict_dynamic_mapping_exception)", path));
@@ -177,14 +182,16 @@ std::vector<std::string> StrictMapping::forbidden() const {
   std::vector<std::string> out;
   for (const auto& [path, field] : fields_) {
     if (field.fielddata) {
-      out.push_back(fmt::format("{}: fielddata: true loads every term of the field into the heap at its first use and "
-                                "can end a node; sort and aggregate on a keyword field instead",
-                                path));
+      out.push_back(
+          fmt::format("{}: fielddata: true loads every term of the field into the heap at its first use and "
+                      "can end a node; sort and aggregate on a keyword field instead",
+                      path));
     }
   }
   if (dynamic_ != "strict") {
-    out.push_back(fmt::format("dynamic is '{}': only `strict` keeps the cluster state from growing with the data",
-                              dynamic_.empty() ? "true" : dynamic_));
+    out.push_back(
+        fmt::format("dynamic is '{}': only `strict` keeps the cluster state from growing with the data",
+                    dynamic_.empty() ? "true" : dynamic_));
   }
   return out;
 }

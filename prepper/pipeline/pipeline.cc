@@ -63,14 +63,15 @@ RunOutcome Pipeline::run_tapped(Event& event, Scratch& scratch, PipelineTally& t
   std::optional<std::string> before = scratch.tap->before(event, *fields_, redacted_kinds_);
   const RunOutcome outcome = run_steps(event, scratch, tally, {});
   if (before) {
-    scratch.tap->after(std::move(*before), outcome == RunOutcome::kDocument ? &event : nullptr, to_string(outcome),
-                       redacted_kinds_);
+    scratch.tap->after(std::move(*before), outcome == RunOutcome::kDocument ? &event : nullptr,
+                       to_string(outcome), redacted_kinds_);
   }
   return outcome;
 }
 
 // `tapped`: the name of a step that somebody looks at.
-RunOutcome Pipeline::run_steps(Event& event, Scratch& scratch, PipelineTally& tally, std::string_view tapped) const {
+RunOutcome Pipeline::run_steps(Event& event, Scratch& scratch, PipelineTally& tally,
+                               std::string_view tapped) const {
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Step& step = steps_[i];
     if (step.when && !step.when->matches(event)) {
@@ -84,9 +85,10 @@ RunOutcome Pipeline::run_steps(Event& event, Scratch& scratch, PipelineTally& ta
     const Outcome outcome = run_step(step, event, scratch, grew);
     if (before) [[unlikely]] {
       const bool left = outcome == Outcome::kDone || outcome == Outcome::kFailed;
-      scratch.tap->after(std::move(*before), left ? &event : nullptr,
-                         outcome == Outcome::kFailed ? "failed: " + scratch.reason : std::string(to_string(outcome)),
-                         redacted_kinds_);
+      scratch.tap->after(
+          std::move(*before), left ? &event : nullptr,
+          outcome == Outcome::kFailed ? "failed: " + scratch.reason : std::string(to_string(outcome)),
+          redacted_kinds_);
     }
     if (outcome == Outcome::kDone) [[likely]] {
       continue;
@@ -109,7 +111,8 @@ RunOutcome Pipeline::run_steps(Event& event, Scratch& scratch, PipelineTally& ta
       ++tally[first_slot_ + kDropped];
       return RunOutcome::kDropped;
     }
-    if (step.on_error == OnError::kMark && event.attributes().find(kErrorAttribute, hash_name(kErrorAttribute)) < 0) {
+    if (step.on_error == OnError::kMark &&
+        event.attributes().find(kErrorAttribute, hash_name(kErrorAttribute)) < 0) {
       scratch.text.assign(step.name).append(": ").append(scratch.reason);
       event.attributes().add(kErrorAttribute, text_value(event.arena().copy(scratch.text)));
     }
@@ -196,7 +199,8 @@ Result<std::shared_ptr<const PipelineSet>> PipelineSet::load(const std::string& 
                                                              std::shared_ptr<EnrichmentStore> tables) {
   std::error_code error;
   std::vector<std::string> paths;
-  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
     const std::string path = at->path().string();
     if (path.ends_with(".yaml") && !path.ends_with(".test.yaml")) {
       paths.push_back(path);
@@ -236,7 +240,8 @@ std::string PipelineSet::names() const {
 }
 
 const Pipeline* PipelineSet::find(std::string_view name) const {
-  const auto found = std::ranges::find(pipelines_, name, [](const auto& one) -> const std::string& { return one->name(); });
+  const auto found =
+      std::ranges::find(pipelines_, name, [](const auto& one) -> const std::string& { return one->name(); });
   return found == pipelines_.end() ? nullptr : found->get();
 }
 

@@ -1,11 +1,11 @@
 // Compiled pipelines: which records each takes, what its steps make of them, and where they go.
 //
-// A PipelineSet is immutable and shared by all workers; a reload makes a new one. Nothing here does I/O but load() and
-// the tables that processors read.
+// A PipelineSet is immutable and shared by all workers; a reload makes a new one. Nothing here does I/O but
+// load() and the tables that processors read.
 #pragma once
 
-#include <cstdint>
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -108,11 +108,14 @@ class PipelineSet {
   // kInvalidArgument: every error of every file, one line each.
   static Result<std::shared_ptr<const PipelineSet>> compile(std::span<const File> files,
                                                             std::shared_ptr<EnrichmentStore> tables);
-  // The pipelines of *.yaml in `directory` (but *.test.yaml), by name. kNotFound, kIo: the directory or a file.
+  // The pipelines of *.yaml in `directory` (but *.test.yaml), by name. kNotFound, kIo: the directory or a
+  // file.
   static Result<std::shared_ptr<const PipelineSet>> load(const std::string& directory,
                                                          std::shared_ptr<EnrichmentStore> tables);
 
-  std::span<const Pipeline* const> of(otlp::Signal signal) const { return by_signal_[static_cast<std::size_t>(signal)]; }
+  std::span<const Pipeline* const> of(otlp::Signal signal) const {
+    return by_signal_[static_cast<std::size_t>(signal)];
+  }
   const Pipeline* find(std::string_view name) const;
   std::string names() const;  // "a, b"
   std::size_t size() const { return pipelines_.size(); }

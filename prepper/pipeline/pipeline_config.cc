@@ -18,13 +18,14 @@ struct CommonOptions {
 void describe(config::Schema<CommonOptions>& s) {
   s.field("name", &CommonOptions::name, "Name of the step in metrics and `naru tap`; empty: its kind.");
   s.field("when", &CommonOptions::when, "Only records for which this expression is true; empty: all.");
-  s.choice("on_error", &CommonOptions::on_error,
-           "What becomes of a record that the step cannot work on: it goes on with attribute naru.pipeline_error, "
-           "becomes a dead letter, is dropped, or goes on as it is.",
-           {{"mark", OnError::kMark},
-            {"dead_letter", OnError::kDeadLetter},
-            {"drop", OnError::kDrop},
-            {"ignore", OnError::kIgnore}});
+  s.choice(
+      "on_error", &CommonOptions::on_error,
+      "What becomes of a record that the step cannot work on: it goes on with attribute naru.pipeline_error, "
+      "becomes a dead letter, is dropped, or goes on as it is.",
+      {{"mark", OnError::kMark},
+       {"dead_letter", OnError::kDeadLetter},
+       {"drop", OnError::kDrop},
+       {"ignore", OnError::kIgnore}});
 }
 
 std::string kind_names() {
@@ -44,7 +45,8 @@ bool is_name(std::string_view name) {
 // `- kind: {options}`.
 class StepType final : public config::Type {
  public:
-  bool load(const config::Value& value, const std::string& path, void* out, config::Report& report) const override {
+  bool load(const config::Value& value, const std::string& path, void* out,
+            config::Report& report) const override {
     auto& step = *static_cast<StepConfig*>(out);
     using Kind = config::Value::Kind;
     if (value.kind == Kind::kBroken) {
@@ -52,19 +54,22 @@ class StepType final : public config::Type {
     }
     const bool word = value.kind == Kind::kScalar;  // `- drop`
     if (!word && (value.kind != Kind::kMap || value.entries.size() != 1)) {
-      report.add(value.place, path, "is no step; write one processor and its options, such as `json: {field: body}`");
+      report.add(value.place, path,
+                 "is no step; write one processor and its options, such as `json: {field: body}`");
       return false;
     }
     const std::string& name = word ? value.text : value.entries[0].key;
     step.kind = find_processor_kind(name);
     if (step.kind == nullptr) {
-      report.add(value.place, path, fmt::format("there is no processor '{}'; there are {}", name, kind_names()));
+      report.add(value.place, path,
+                 fmt::format("there is no processor '{}'; there are {}", name, kind_names()));
       return false;
     }
     config::Value options = word ? config::Value{} : value.entries[0].value;
     options.place = word ? value.place : options.place;
     if (options.kind != Kind::kNull && options.kind != Kind::kMap) {
-      report.add(options.place, config::join_path(path, name), "is no section; write its options as key: value");
+      report.add(options.place, config::join_path(path, name),
+                 "is no section; write its options as key: value");
       return false;
     }
     config::Value common = options;
@@ -75,7 +80,8 @@ class StepType final : public config::Type {
     std::erase_if(options.entries, is_common);
     std::erase_if(common.entries, std::not_fn(is_common));
     CommonOptions read;
-    if (!config::StructType(config::table_of<CommonOptions>()).load(common, config::join_path(path, name), &read, report)) {
+    if (!config::StructType(config::table_of<CommonOptions>())
+             .load(common, config::join_path(path, name), &read, report)) {
       return false;
     }
     options.kind = Kind::kMap;
@@ -106,12 +112,15 @@ std::string step_reference() {
 
 void describe(config::Schema<SourceConfig>& s) {
   s.choice("signal", &SourceConfig::signal, "Records of this signal's topic.",
-           {{"logs", otlp::Signal::kLogs}, {"metrics", otlp::Signal::kMetrics}, {"traces", otlp::Signal::kTraces}});
+           {{"logs", otlp::Signal::kLogs},
+            {"metrics", otlp::Signal::kMetrics},
+            {"traces", otlp::Signal::kTraces}});
   s.field("filter", &SourceConfig::filter, "Only records for which this expression is true; empty: all.");
 }
 
 void describe(config::Schema<RouteConfig>& s) {
-  s.field("when", &RouteConfig::when, "Only records for which this expression is true; empty: all that come here.");
+  s.field("when", &RouteConfig::when,
+          "Only records for which this expression is true; empty: all that come here.");
   s.field("dataset", &RouteConfig::dataset, "Data set that the document goes to.")
       .required()
       .check([](const std::string& name) -> Result<void> {
@@ -135,7 +144,8 @@ void describe(config::Schema<PipelineConfig>& s) {
       .required()
       .check([](const std::string& name) -> Result<void> {
         if (!is_name(name)) {
-          return fail(ErrorCode::kInvalidArgument, "may hold lower-case letters, digits, - and _ only, at most 64");
+          return fail(ErrorCode::kInvalidArgument,
+                      "may hold lower-case letters, digits, - and _ only, at most 64");
         }
         return {};
       });
@@ -145,7 +155,8 @@ void describe(config::Schema<PipelineConfig>& s) {
            std::make_shared<config::ListType<StepConfig>>(std::make_shared<StepType>()))
       .max(256);
   s.field("routes", &PipelineConfig::routes,
-          "Data sets, in their order: the first that matches takes the document. What none takes goes to the data set of "
+          "Data sets, in their order: the first that matches takes the document. What none takes goes to the "
+          "data set of "
           "its resource.")
       .max(256);
   s.field("limits", &PipelineConfig::limits, "Bounds.");

@@ -27,7 +27,8 @@ class PipelineMetrics {
         if (!counter.step.empty()) {
           labels.emplace("step", counter.step);
         }
-        counters_.push_back(registry_.counter("naru_pipeline_" + counter.what + "_total", help(counter.what), labels));
+        counters_.push_back(
+            registry_.counter("naru_pipeline_" + counter.what + "_total", help(counter.what), labels));
       }
     }
     for (std::size_t i = 0; i < tally.size(); ++i) {

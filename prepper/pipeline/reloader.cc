@@ -17,9 +17,10 @@ namespace {
 std::string stamp_of(const std::string& directory) {
   std::error_code error;
   std::vector<std::string> lines;
-  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+       at.increment(error)) {
     const std::string path = at->path().string();
-    struct stat info {};
+    struct stat info{};
     if (path.ends_with(".yaml") && !path.ends_with(".test.yaml") && ::stat(path.c_str(), &info) == 0) {
       lines.push_back(fmt::format("{} {} {} {}.{}\n", path, info.st_ino, info.st_size, info.st_mtim.tv_sec,
                                   info.st_mtim.tv_nsec));
@@ -44,8 +45,9 @@ PipelineReloader::PipelineReloader(ReloaderConfig config, std::shared_ptr<Pipeli
       reloads_(registry.counter("naru_pipelines_reloads_total", "Sets of pipelines that were swapped in.")),
       refused_(registry.counter("naru_pipelines_refused_total",
                                 "Changed pipelines that do not compile; the ones before go on.")),
-      broken_tables_(registry.gauge("naru_pipelines_broken_tables",
-                                    "Enrichment files that cannot be read; their last good version is used.")) {}
+      broken_tables_(
+          registry.gauge("naru_pipelines_broken_tables",
+                         "Enrichment files that cannot be read; their last good version is used.")) {}
 
 PipelineReloader::~PipelineReloader() {
   stop();
@@ -97,7 +99,8 @@ void PipelineReloader::look() {
   if (!set) {
     stamp_ = stamp;
     refused_.add();
-    telemetry::log_error("prepper", "the changed pipelines are refused, those before go on:\n{}", set.error().message());
+    telemetry::log_error("prepper", "the changed pipelines are refused, those before go on:\n{}",
+                         set.error().message());
     health_.set("prepper pipelines", false, "the changed pipelines are refused: " + set.error().message());
     return;
   }

@@ -1,8 +1,9 @@
-// Keeps the running pipelines those of their directory: compiles it at the start and when it changes, and keeps
-// enrichment tables fresh.
+// Keeps the running pipelines those of their directory: compiles it at the start and when it changes, and
+// keeps enrichment tables fresh.
 //
-// A reload is a transaction: what does not compile is refused as a whole, says why and changes nothing; what does is
-// swapped in when no record is between the old set and its commit (see Consumer::at_rest). One thread of its own.
+// A reload is a transaction: what does not compile is refused as a whole, says why and changes nothing; what
+// does is swapped in when no record is between the old set and its commit (see Consumer::at_rest). One thread
+// of its own.
 #pragma once
 
 #include <atomic>
@@ -31,8 +32,8 @@ class PipelineReloader {
   // Calls its argument while no record is between decoding and commit; an error: it was not called.
   using AtRest = std::function<Result<void>(const std::function<void()>&)>;
 
-  PipelineReloader(ReloaderConfig config, std::shared_ptr<PipelineSource> source, telemetry::Registry& registry,
-                   telemetry::Health& health);
+  PipelineReloader(ReloaderConfig config, std::shared_ptr<PipelineSource> source,
+                   telemetry::Registry& registry, telemetry::Health& health);
   ~PipelineReloader();
 
   // Compiles the directory and makes it the source's set. kInvalidArgument, kNotFound, kIo.

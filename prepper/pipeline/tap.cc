@@ -32,8 +32,11 @@ std::string masked(std::string_view text, unsigned kinds) {
 // Without the limits of an index.
 std::string event_json(const Event& event, unsigned redacted_kinds) {
   constexpr std::size_t kNone = std::numeric_limits<std::uint32_t>::max();
-  ValueWriter values({.term_bytes_max = kNone, .path_bytes_max = kNone, .name_bytes_max = kNone,
-                      .leaves_max = std::numeric_limits<std::uint32_t>::max(), .depth_max = 64});
+  ValueWriter values({.term_bytes_max = kNone,
+                      .path_bytes_max = kNone,
+                      .name_bytes_max = kNone,
+                      .leaves_max = std::numeric_limits<std::uint32_t>::max(),
+                      .depth_max = 64});
   JsonOut out;
   out.raw("{\"time\":");
   if (event.time() != 0) {
@@ -122,8 +125,8 @@ void Tap::after(std::string before, const Event* event, std::string_view outcome
   }
 }
 
-void Tap::arm(std::uint64_t pipeline, std::string step, std::string when, std::shared_ptr<const FieldTable> fields,
-              std::optional<expr::Expression> condition) {
+void Tap::arm(std::uint64_t pipeline, std::string step, std::string when,
+              std::shared_ptr<const FieldTable> fields, std::optional<expr::Expression> condition) {
   const std::lock_guard lock(mutex_);
   if (pipeline_.load() != pipeline || step_ != step || when_ != when) {
     records_.clear();
@@ -141,18 +144,21 @@ bool Tap::answer(const net::HttpRequest& request, const PipelineSource& pipeline
     return false;
   }
   if (!request.peer.loopback && request.peer.tls_identity.empty()) {
-    respond(problem(403, "records are shown on the prepper's own machine, or to a client with a certificate, only"));
+    respond(problem(
+        403, "records are shown on the prepper's own machine, or to a client with a certificate, only"));
     return true;
   }
   const auto set = pipelines.current();
   const std::string name = request.query_parameter("pipeline"), step = request.query_parameter("step");
   const Pipeline* const pipeline = set != nullptr ? set->find(name) : nullptr;
   if (pipeline == nullptr) {
-    respond(problem(404, fmt::format("there is no pipeline '{}'; there are {}", name, set != nullptr ? set->names() : "none")));
+    respond(problem(404, fmt::format("there is no pipeline '{}'; there are {}", name,
+                                     set != nullptr ? set->names() : "none")));
     return true;
   }
   if (!step.empty() && !pipeline->has_step(step)) {
-    respond(problem(404, fmt::format("pipeline '{}' has no step '{}'; it has {}", name, step, pipeline->step_names())));
+    respond(problem(
+        404, fmt::format("pipeline '{}' has no step '{}'; it has {}", name, step, pipeline->step_names())));
     return true;
   }
   std::string when = request.query_parameter("when");

@@ -1,8 +1,8 @@
 // Looks at live records before and after a step of a pipeline, for `naru tap`.
 //
-// Off until somebody asks, and off again kLease after the last question; then it costs a running pipeline one load. What
-// the pipeline redacts anywhere is masked before and after every step. Records are a sample: at most kPerSecond, and
-// kKept until they are fetched. Thread-safe.
+// Off until somebody asks, and off again kLease after the last question; then it costs a running pipeline one
+// load. What the pipeline redacts anywhere is masked before and after every step. Records are a sample: at
+// most kPerSecond, and kKept until they are fetched. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -31,9 +31,9 @@ class Tap {
   static constexpr std::size_t kKept = 500;
   static constexpr std::string_view kTarget = "/v1/tap";
 
-  // GET /v1/tap?pipeline=P[&step=S][&when=EXPRESSION]&after=N: {"next":N,"records":[{"before":{},"after":{}|null,
-  // "outcome":"..."}]}. 404 names what there is, 400 what is wrong with the expression, 403: not from this machine. False:
-  // another target.
+  // GET /v1/tap?pipeline=P[&step=S][&when=EXPRESSION]&after=N:
+  // {"next":N,"records":[{"before":{},"after":{}|null, "outcome":"..."}]}. 404 names what there is, 400 what
+  // is wrong with the expression, 403: not from this machine. False: another target.
   bool answer(const net::HttpRequest& request, const PipelineSource& pipelines, net::Responder& respond);
 
   bool wants(std::uint64_t pipeline) const { return pipeline_.load(std::memory_order_relaxed) == pipeline; }
@@ -44,8 +44,8 @@ class Tap {
   void after(std::string before, const Event* event, std::string_view outcome, unsigned redacted_kinds);
 
  private:
-  void arm(std::uint64_t pipeline, std::string step, std::string when, std::shared_ptr<const FieldTable> fields,
-           std::optional<expr::Expression> condition);
+  void arm(std::uint64_t pipeline, std::string step, std::string when,
+           std::shared_ptr<const FieldTable> fields, std::optional<expr::Expression> condition);
 
   std::atomic<std::uint64_t> pipeline_{0};  // hash of its name; 0: nobody looks
   mutable std::mutex mutex_;

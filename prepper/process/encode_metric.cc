@@ -300,7 +300,8 @@ bool Encoder::write_point(const Event* event) {
   }
   out_.raw(resource_text_.view());
   out_.raw(scope_text_.view());
-  if (!(event != nullptr ? write_attributes(event->attributes(), true) : write_attributes(point.attributes(), true))) {
+  if (!(event != nullptr ? write_attributes(event->attributes(), true)
+                         : write_attributes(point.attributes(), true))) {
     return abandon_document("data point's attributes");
   }
   write_promoted_fields();
@@ -350,8 +351,8 @@ otlp::DocumentId Encoder::point_id(std::string_view output, std::uint32_t ordina
   if (!resource || !attributes) {
     return foreign_id(output, ordinal);
   }
-  return ids_.metric_point(*resource, scope_.name, metric_->name, *attributes, point_.time, encoded_record_, output,
-                           ordinal);
+  return ids_.metric_point(*resource, scope_.name, metric_->name, *attributes, point_.time, encoded_record_,
+                           output, ordinal);
 }
 
 }  // namespace naru::prepper

@@ -90,7 +90,8 @@ void Encoder::note_roots(const otlp::ScopeGroup& group) {
   }
 }
 
-void Encoder::write_trace_group(std::string_view name, std::int32_t status_code, UnixNanos start, UnixNanos end) {
+void Encoder::write_trace_group(std::string_view name, std::int32_t status_code, UnixNanos start,
+                                UnixNanos end) {
   out_.raw(",\"traceGroup\":");
   out_.string(name);
   out_.raw(",\"traceGroupFields\":{\"statusCode\":");
@@ -180,7 +181,8 @@ bool Encoder::write_span(const Event* event) {
   }
   out_.raw(resource_text_.view());
   out_.raw(scope_text_.view());
-  if (!(event != nullptr ? write_attributes(event->attributes(), true) : write_attributes(span.attributes(), true))) {
+  if (!(event != nullptr ? write_attributes(event->attributes(), true)
+                         : write_attributes(span.attributes(), true))) {
     return abandon_document("span's attributes");
   }
   write_promoted_fields();

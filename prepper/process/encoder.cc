@@ -265,17 +265,16 @@ bool Encoder::render_scope(const otlp::ScopeGroup& group) {
 Encoder::CachedTarget& Encoder::target_at(UnixNanos time) {
   std::vector<CachedTarget>& targets = dataset_->targets;
   for (CachedTarget& cached : targets) {
-    if (cached.target->signal == signal_ && time >= cached.target->begin &&
-        time < cached.target->end) {
+    if (cached.target->signal == signal_ && time >= cached.target->begin && time < cached.target->end) {
       return cached;
     }
   }
   if (targets.size() >= kTargetsMax) {
     targets.clear();
   }
-  targets.push_back({std::make_shared<const IndexTarget>(
-                         make_target(signal_, dataset_->name, dataset_->period, time)),
-                     nullptr});
+  targets.push_back(
+      {std::make_shared<const IndexTarget>(make_target(signal_, dataset_->name, dataset_->period, time)),
+       nullptr});
   return targets.back();
 }
 
@@ -600,7 +599,8 @@ bool Encoder::write_log(const Event* event) {
   return true;
 }
 
-// contracts.md 1: a client's own id first, then what the agent or collector stamped. Of the record as it came.
+// contracts.md 1: a client's own id first, then what the agent or collector stamped. Of the record as it
+// came.
 otlp::DocumentId Encoder::log_id(std::string_view output, std::uint32_t ordinal) {
   if (!uid_.empty()) {
     if (const Result<Hash128> resource = resource_hash()) {

@@ -228,9 +228,9 @@ class Encoder : private IdentitySource {
   std::optional<std::uint32_t> source_slot_;
   std::uint64_t letters_here_ = 0;
   std::uint64_t documents_here_ = 0;
-  std::uint64_t created_here_ = 0;  // outputs beyond the first of a record
-  std::uint64_t dropped_here_ = 0;  // records that pipelines want no document of
-  std::uint64_t merged_here_ = 0;   // records that went into data points only
+  std::uint64_t created_here_ = 0;   // outputs beyond the first of a record
+  std::uint64_t dropped_here_ = 0;   // records that pipelines want no document of
+  std::uint64_t merged_here_ = 0;    // records that went into data points only
   bool drop_next_ = false;           // fault point
   std::uint64_t message_bytes_ = 0;  // of its documents
 
@@ -280,12 +280,12 @@ class Encoder : private IdentitySource {
   const otlp::Metric* metric_ = nullptr;
   otlp::DataPoint point_;
   std::string_view encoded_record_;
-  std::uint64_t record_index_ = 0;       // in its scope group
-  std::uint32_t outputs_ = 0;            // documents and dead letters of it
-  bool merged_ = false;                  // it went into a data point
+  std::uint64_t record_index_ = 0;             // in its scope group
+  std::uint32_t outputs_ = 0;                  // documents and dead letters of it
+  bool merged_ = false;                        // it went into a data point
   otlp::Signal signal_ = otlp::Signal::kLogs;  // of the document being written
-  std::string point_bytes_;              // of a point that was made here
-  std::vector<const Dataset*> written_;  // where its documents went
+  std::string point_bytes_;                    // of a point that was made here
+  std::vector<const Dataset*> written_;        // where its documents went
 
   // The metric
   JsonOut metric_text_;

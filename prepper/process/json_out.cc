@@ -56,8 +56,8 @@ bool needs_escape(unsigned char c) {
 }
 
 #if defined(__x86_64__)
-// The `size` < 16 bytes at `from`, and after them whatever lies there, as long as that is in the same page: short texts
-// are most, and a copy of a few bytes costs more than they do.
+// The `size` < 16 bytes at `from`, and after them whatever lies there, as long as that is in the same page:
+// short texts are most, and a copy of a few bytes costs more than they do.
 __attribute__((no_sanitize("address"))) __m128i load_short(const char* from, std::size_t size) {
   constexpr std::uintptr_t kPage = 4096;
   if ((reinterpret_cast<std::uintptr_t>(from) & (kPage - 1)) <= kPage - 16) [[likely]] {
@@ -82,9 +82,9 @@ char* escape_sse2(const char* from, const char* end, char* out, bool& high) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
     high_bits |= _mm_movemask_epi8(bytes) & static_cast<int>(counts);
     const auto mask =
-        counts & static_cast<unsigned>(_mm_movemask_epi8(
-                     _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                  _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes))));
+        counts & static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(
+                     _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                     _mm_cmpeq_epi8(_mm_min_epu8(bytes, control), bytes))));
     if (mask == 0) [[likely]] {
       from += valid;
       out += valid;

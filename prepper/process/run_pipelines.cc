@@ -156,8 +156,8 @@ void Encoder::write_metrics() {
     out_.raw(resource_text_.view());
     write_attributes(point.attributes(), true);
     write_promoted_fields();
-    end_document(ids_.aggregate(spec.name, partial.key, partial.window_begin, partial.first_record, partial.count,
-                                dataset_->name));
+    end_document(ids_.aggregate(spec.name, partial.key, partial.window_begin, partial.first_record,
+                                partial.count, dataset_->name));
     created_here_ += outputs_;  // beside what the records themselves became
     outputs_ = 0;
   });

@@ -1,8 +1,8 @@
 // Root spans that were seen a moment ago, so that the other spans of their traces can carry the trace group.
 //
-// A child that comes in a message before its root's, or to another worker or process, has none: its trace is found by its
-// root. Holding spans back until their root has come would give every child its group at the price of delay and memory.
-// Bounded; not thread-safe: one per worker.
+// A child that comes in a message before its root's, or to another worker or process, has none: its trace is
+// found by its root. Holding spans back until their root has come would give every child its group at the
+// price of delay and memory. Bounded; not thread-safe: one per worker.
 #pragma once
 
 #include <cstring>

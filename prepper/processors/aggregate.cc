@@ -10,7 +10,8 @@ namespace {
 
 class MetricProcessor final : public Processor {
  public:
-  MetricProcessor(MetricSpec spec, std::vector<std::uint32_t> by, std::optional<std::uint32_t> value, bool keep)
+  MetricProcessor(MetricSpec spec, std::vector<std::uint32_t> by, std::optional<std::uint32_t> value,
+                  bool keep)
       : spec_(std::move(spec)), by_(std::move(by)), value_(value), keep_(keep) {}
 
   Outcome process(Event& event, Scratch& scratch) const override {
@@ -50,9 +51,13 @@ void describe_metric(config::Schema<Options>& s) {
   const auto own = []<class M>(M MetricOptions::* member) { return static_cast<M Options::*>(member); };
   s.field("metric", own(&MetricOptions::metric), "Name of the metric.").required().min(1);
   s.field("unit", own(&MetricOptions::unit), "Its unit (UCUM).");
-  s.field("by", own(&MetricOptions::by), "Fields that make the key; each is an attribute of the points under its last name.")
+  s.field("by", own(&MetricOptions::by),
+          "Fields that make the key; each is an attribute of the points under its last name.")
       .max(16);
-  s.field("window", own(&MetricOptions::window), "Tumbling window of the record's time that one point covers.").min(1s).max(24h);
+  s.field("window", own(&MetricOptions::window),
+          "Tumbling window of the record's time that one point covers.")
+      .min(1s)
+      .max(24h);
   s.field("dataset", own(&MetricOptions::dataset), "Data set of the points; empty: that of the resource.")
       .check([](const std::string& name) -> Result<void> {
         if (!name.empty() && normal_dataset(name) != name) {
@@ -60,12 +65,14 @@ void describe_metric(config::Schema<Options>& s) {
         }
         return {};
       });
-  s.field("keys_max", own(&MetricOptions::keys_max), "More keys and windows than this in one message are a failure.")
+  s.field("keys_max", own(&MetricOptions::keys_max),
+          "More keys and windows than this in one message are a failure.")
       .min(1)
       .max(100'000);
 }
 
-std::unique_ptr<Processor> build_metric(const MetricOptions& options, MetricSpec::Kind kind, bool keep, Builder& builder) {
+std::unique_ptr<Processor> build_metric(const MetricOptions& options, MetricSpec::Kind kind, bool keep,
+                                        Builder& builder) {
   MetricSpec spec;
   spec.name = options.metric;
   spec.unit = options.unit;
@@ -93,12 +100,14 @@ std::unique_ptr<Processor> build_metric(const MetricOptions& options, MetricSpec
 void describe(config::Schema<AggregateOptions>& s) {
   describe_metric(s);
   s.field("value", static_cast<std::string AggregateOptions::*>(&MetricOptions::value),
-          "Field with a number: the points are exponential histograms with count, sum, min, max and percentiles; empty: they "
+          "Field with a number: the points are exponential histograms with count, sum, min, max and "
+          "percentiles; empty: they "
           "count records.");
   s.field("keep", &AggregateOptions::keep, "The records become documents too; false: only the points do.");
 }
 std::unique_ptr<Processor> build(const AggregateOptions& options, Builder& builder) {
-  return build_metric(options, options.value.empty() ? MetricSpec::Kind::kCounter : MetricSpec::Kind::kHistogram,
+  return build_metric(options,
+                      options.value.empty() ? MetricSpec::Kind::kCounter : MetricSpec::Kind::kHistogram,
                       options.keep, builder);
 }
 
@@ -106,7 +115,8 @@ void describe(config::Schema<LogToMetricOptions>& s) {
   describe_metric(s);
   s.field("value", static_cast<std::string LogToMetricOptions::*>(&MetricOptions::value),
           "Field with a number; empty: a counter of records.");
-  s.choice("kind", &LogToMetricOptions::kind, "counter: a sum; gauge: the last value; histogram: their distribution.",
+  s.choice("kind", &LogToMetricOptions::kind,
+           "counter: a sum; gauge: the last value; histogram: their distribution.",
            {{"counter", MetricSpec::Kind::kCounter},
             {"gauge", MetricSpec::Kind::kGauge},
             {"histogram", MetricSpec::Kind::kHistogram}});

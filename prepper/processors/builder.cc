@@ -26,7 +26,8 @@ std::uint32_t Builder::field(std::string_view key, std::string_view text) {
 std::uint32_t Builder::target(std::string_view key, std::string_view text) {
   const std::optional<std::uint32_t> ref = look_up(key, text);
   if (ref && !FieldTable::writable(fields_.at(*ref).kind)) {
-    error(key, fmt::format("'{}' cannot be changed by a processor; write it to attributes.NAME instead", text));
+    error(key,
+          fmt::format("'{}' cannot be changed by a processor; write it to attributes.NAME instead", text));
   }
   return ref.value_or(0);
 }

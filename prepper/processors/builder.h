@@ -1,5 +1,5 @@
-// What a processor is built with: its fields looked up, its expressions compiled, its errors reported with the place
-// in the file where they stand.
+// What a processor is built with: its fields looked up, its expressions compiled, its errors reported with
+// the place in the file where they stand.
 #pragma once
 
 #include <re2/re2.h>

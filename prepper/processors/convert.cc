@@ -65,8 +65,8 @@ std::optional<AnyValue> to_double(const AnyValue& value) {
 }
 
 bool equals_ignoring_case(std::string_view text, std::string_view lower) {
-  return text.size() == lower.size() &&
-         std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) { return (a | 0x20) == (b | 0x20); });
+  return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(),
+                                                   [](char a, char b) { return (a | 0x20) == (b | 0x20); });
 }
 
 std::optional<AnyValue> to_boolean(const AnyValue& value) {
@@ -93,8 +93,9 @@ std::optional<AnyValue> to_text(const AnyValue& value, Arena& arena) {
     case Kind::kString: return value;
     case Kind::kBool: return text_value(value.boolean ? "true" : "false");
     case Kind::kInt:
-      return text_value(arena.copy({text, static_cast<std::size_t>(
-                                              std::to_chars(text, text + sizeof text, value.integer).ptr - text)}));
+      return text_value(arena.copy(
+          {text,
+           static_cast<std::size_t>(std::to_chars(text, text + sizeof text, value.integer).ptr - text)}));
     case Kind::kDouble:
       return text_value(arena.copy(
           {text, static_cast<std::size_t>(std::to_chars(text, text + sizeof text, value.real).ptr - text)}));
@@ -106,9 +107,9 @@ std::optional<AnyValue> to_text(const AnyValue& value, Arena& arena) {
 
 std::optional<Conversion> conversion(std::string_view name) {
   constexpr std::pair<std::string_view, Conversion> kNames[] = {
-      {"int", Conversion::kInteger},  {"integer", Conversion::kInteger}, {"long", Conversion::kInteger},
-      {"float", Conversion::kDouble}, {"double", Conversion::kDouble},   {"bool", Conversion::kBoolean},
-      {"boolean", Conversion::kBoolean}, {"text", Conversion::kText},    {"string", Conversion::kText}};
+      {"int", Conversion::kInteger},     {"integer", Conversion::kInteger}, {"long", Conversion::kInteger},
+      {"float", Conversion::kDouble},    {"double", Conversion::kDouble},   {"bool", Conversion::kBoolean},
+      {"boolean", Conversion::kBoolean}, {"text", Conversion::kText},       {"string", Conversion::kText}};
   for (const auto& [known, type] : kNames) {
     if (known == name) {
       return type;

@@ -10,7 +10,8 @@ namespace {
 
 class DateProcessor final : public Processor {
  public:
-  DateProcessor(std::uint32_t field, std::uint32_t target, bool keep, std::vector<DateFormat> formats, TimeZone zone)
+  DateProcessor(std::uint32_t field, std::uint32_t target, bool keep, std::vector<DateFormat> formats,
+                TimeZone zone)
       : field_(field), target_(target), keep_(keep), formats_(std::move(formats)), zone_(std::move(zone)) {}
 
   Outcome process(Event& event, Scratch& scratch) const override {
@@ -19,7 +20,8 @@ class DateProcessor final : public Processor {
       return scratch.fail("the field has no time");
     }
     for (const DateFormat& format : formats_) {
-      if (const std::optional<UnixNanos> time = format.parse(text->bytes, zone_, event.reference_time(scratch.now))) {
+      if (const std::optional<UnixNanos> time =
+              format.parse(text->bytes, zone_, event.reference_time(scratch.now))) {
         char* const written = event.arena().allocate(kRfc3339Size);
         write_rfc3339(*time, written);
         event.set(target_, text_value({written, kRfc3339Size}));
@@ -44,10 +46,12 @@ class DateProcessor final : public Processor {
 void describe(config::Schema<DateOptions>& s) {
   s.field("field", &DateOptions::field, "Field with the text or number.").required().min(1);
   s.field("formats", &DateOptions::formats,
-          "Tried in their order: iso8601, unix, unix_ms, unix_us, unix_ns, or letters such as dd/MMM/yyyy:HH:mm:ss Z.")
+          "Tried in their order: iso8601, unix, unix_ms, unix_us, unix_ns, or letters such as "
+          "dd/MMM/yyyy:HH:mm:ss Z.")
       .min(1)
       .max(32);
-  s.field("zone", &DateOptions::zone, "Zone of texts that tell none: UTC, +09:00 or a name such as Asia/Seoul.");
+  s.field("zone", &DateOptions::zone,
+          "Zone of texts that tell none: UTC, +09:00 or a name such as Asia/Seoul.");
   s.field("target", &DateOptions::target, "Field that takes the time; `time` is the record's own.");
   s.field("keep", &DateOptions::keep, "Keep the field; false: it is removed once it was read.");
 }

@@ -16,9 +16,22 @@ constexpr std::array<std::string_view, 12> kMonths = {"jan", "feb", "mar", "apr"
                                                       "jul", "aug", "sep", "oct", "nov", "dec"};
 
 // Abbreviations that mean one offset wherever they are written in logs (not IST, BST, ...); hours.
-constexpr std::array<std::pair<std::string_view, int>, 16> kZoneHours = {
-    {{"UTC", 0}, {"GMT", 0}, {"Z", 0}, {"KST", 9}, {"JST", 9}, {"CET", 1}, {"CEST", 2}, {"EET", 2},
-     {"EST", -5}, {"EDT", -4}, {"CST", -6}, {"CDT", -5}, {"MST", -7}, {"MDT", -6}, {"PST", -8}, {"PDT", -7}}};
+constexpr std::array<std::pair<std::string_view, int>, 16> kZoneHours = {{{"UTC", 0},
+                                                                          {"GMT", 0},
+                                                                          {"Z", 0},
+                                                                          {"KST", 9},
+                                                                          {"JST", 9},
+                                                                          {"CET", 1},
+                                                                          {"CEST", 2},
+                                                                          {"EET", 2},
+                                                                          {"EST", -5},
+                                                                          {"EDT", -4},
+                                                                          {"CST", -6},
+                                                                          {"CDT", -5},
+                                                                          {"MST", -7},
+                                                                          {"MDT", -6},
+                                                                          {"PST", -8},
+                                                                          {"PDT", -7}}};
 
 // Days from 1970-01-01 to a date of the proleptic Gregorian calendar.
 std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) {
@@ -26,7 +39,8 @@ std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) {
   const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
   const auto of_era = static_cast<unsigned>(year - era * 400);
   const unsigned of_year = (153 * (month + (month > 2 ? -3U : 9U)) + 2) / 5 + day - 1;
-  return era * 146'097 + static_cast<std::int64_t>(of_era * 365 + of_era / 4 - of_era / 100 + of_year) - 719'468;
+  return era * 146'097 + static_cast<std::int64_t>(of_era * 365 + of_era / 4 - of_era / 100 + of_year) -
+         719'468;
 }
 
 unsigned days_of_month(std::int64_t year, unsigned month) {
@@ -36,7 +50,8 @@ unsigned days_of_month(std::int64_t year, unsigned month) {
 }
 
 // Up to `most` digits at text[at].
-std::optional<std::uint64_t> read_digits(std::string_view text, std::size_t& at, std::size_t least, std::size_t most) {
+std::optional<std::uint64_t> read_digits(std::string_view text, std::size_t& at, std::size_t least,
+                                         std::size_t most) {
   std::uint64_t out = 0;
   const std::size_t begin = at;
   while (at < text.size() && at - begin < most && text[at] >= '0' && text[at] <= '9') {
@@ -109,8 +124,10 @@ Result<TimeZone> TimeZone::load(const std::string& name) {
   } else if (absl::TimeZone zone; absl::LoadTimeZone(name, &zone)) {
     rules->named = zone;
   } else {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("'{}' is no time zone of this machine; write UTC, +09:00 or a name such as Asia/Seoul", name));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}' is no time zone of this machine; write UTC, +09:00 or a name such as Asia/Seoul",
+                    name));
   }
   TimeZone out;
   out.rules_ = std::move(rules);
@@ -121,7 +138,8 @@ std::int64_t TimeZone::to_utc(std::int64_t local_seconds) const {
   if (!rules_->named) {
     return local_seconds - rules_->offset;
   }
-  const absl::CivilSecond civil = absl::ToCivilSecond(absl::FromUnixSeconds(local_seconds), absl::UTCTimeZone());
+  const absl::CivilSecond civil =
+      absl::ToCivilSecond(absl::FromUnixSeconds(local_seconds), absl::UTCTimeZone());
   return absl::ToUnixSeconds(rules_->named->At(civil).pre);
 }
 
@@ -152,7 +170,8 @@ Result<DateFormat> DateFormat::compile(std::string_view pattern) {
       if (close == std::string_view::npos) {
         return fail(ErrorCode::kInvalidArgument, "a ' without its end");
       }
-      for (const char inside : close == at + 1 ? std::string_view("'") : pattern.substr(at + 1, close - at - 1)) {
+      for (const char inside :
+           close == at + 1 ? std::string_view("'") : pattern.substr(at + 1, close - at - 1)) {
         literal(inside);
       }
       at = close + 1;
@@ -193,7 +212,8 @@ Result<DateFormat> DateFormat::compile(std::string_view pattern) {
   return out;
 }
 
-std::optional<UnixNanos> DateFormat::parse(std::string_view text, const TimeZone& zone, UnixNanos near) const {
+std::optional<UnixNanos> DateFormat::parse(std::string_view text, const TimeZone& zone,
+                                           UnixNanos near) const {
   if (tokens_.empty()) {
     return std::nullopt;
   }

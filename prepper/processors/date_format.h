@@ -1,8 +1,8 @@
 // Times in the forms that logs use. Pure once compiled; thread-safe.
 //
-// A form is `iso8601`, `unix`, `unix_ms`, `unix_us`, `unix_ns`, or letters as java.time and Data Prepper know them:
-// yyyy yy MM M MMM dd d HH H mm ss SSS (1 to 9 digits; `,` or `.` before them is a literal) a hh h EEE Z XXX z,
-// 'quoted text', and other characters that stand for themselves.
+// A form is `iso8601`, `unix`, `unix_ms`, `unix_us`, `unix_ns`, or letters as java.time and Data Prepper know
+// them: yyyy yy MM M MMM dd d HH H mm ss SSS (1 to 9 digits; `,` or `.` before them is a literal) a hh h EEE
+// Z XXX z, 'quoted text', and other characters that stand for themselves.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,13 @@
 
 namespace naru::prepper {
 
-// Rules of a place's clock. nullopt for an unknown name; "UTC", "+09:00" and IANA names such as Asia/Seoul (from the
-// system's zone files).
+// Rules of a place's clock. nullopt for an unknown name; "UTC", "+09:00" and IANA names such as Asia/Seoul
+// (from the system's zone files).
 class TimeZone {
  public:
   static Result<TimeZone> load(const std::string& name);
-  // Of a local civil time, seconds since the epoch as if it were UTC; a time that occurs twice is the earlier one.
+  // Of a local civil time, seconds since the epoch as if it were UTC; a time that occurs twice is the earlier
+  // one.
   std::int64_t to_utc(std::int64_t local_seconds) const;
 
  private:
@@ -34,8 +35,8 @@ class DateFormat {
  public:
   // kInvalidArgument: a letter that means nothing here.
   static Result<DateFormat> compile(std::string_view pattern);
-  // `zone`: of texts without one. `near`: fills in the year where the form has none. nullopt: the text has another
-  // form, or the time is outside 1970..2554.
+  // `zone`: of texts without one. `near`: fills in the year where the form has none. nullopt: the text has
+  // another form, or the time is outside 1970..2554.
   std::optional<UnixNanos> parse(std::string_view text, const TimeZone& zone, UnixNanos near) const;
 
  private:

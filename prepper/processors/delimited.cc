@@ -9,8 +9,8 @@
 namespace naru::prepper {
 namespace {
 
-// Reads a quoted text that begins at text[at] == quote; `at` ends behind the closing quote. Backslash escapes of the
-// quote, itself, n and t. nullopt: it does not end.
+// Reads a quoted text that begins at text[at] == quote; `at` ends behind the closing quote. Backslash escapes
+// of the quote, itself, n and t. nullopt: it does not end.
 std::optional<std::string_view> read_quoted(std::string_view text, std::size_t& at, Arena& arena) {
   const char quote = text[at];
   const std::size_t begin = ++at;
@@ -210,7 +210,9 @@ void describe(config::Schema<LogfmtOptions>& s) {
   s.field("field", &LogfmtOptions::field, "Field with the text.");
   s.field("prefix", &LogfmtOptions::prefix, "Put before the names of the new attributes.");
   s.field("strict", &LogfmtOptions::strict, "A word without = is a failure; false: it is passed over.");
-  s.field("fields_max", &LogfmtOptions::fields_max, "More fields than this are a failure.").min(1).max(10'000);
+  s.field("fields_max", &LogfmtOptions::fields_max, "More fields than this are a failure.")
+      .min(1)
+      .max(10'000);
 }
 
 std::unique_ptr<Processor> build(const LogfmtOptions& options, Builder& builder) {
@@ -223,7 +225,9 @@ void describe(config::Schema<KeyValueOptions>& s) {
   s.field("pair_separator", &KeyValueOptions::pair_separator, "Text between two pairs.").min(1);
   s.field("separator", &KeyValueOptions::separator, "Text between a name and its value.").min(1);
   s.field("trim", &KeyValueOptions::trim, "Characters cut off both ends of names and values.");
-  s.field("fields_max", &KeyValueOptions::fields_max, "More fields than this are a failure.").min(1).max(10'000);
+  s.field("fields_max", &KeyValueOptions::fields_max, "More fields than this are a failure.")
+      .min(1)
+      .max(10'000);
 }
 
 std::unique_ptr<Processor> build(const KeyValueOptions& options, Builder& builder) {
@@ -232,9 +236,10 @@ std::unique_ptr<Processor> build(const KeyValueOptions& options, Builder& builde
 
 void describe(config::Schema<CsvOptions>& s) {
   s.field("field", &CsvOptions::field, "Field with the text, one row.");
-  s.field("columns", &CsvOptions::columns,
-          "Names of the attributes in the order of the columns, each `name` or `name:type` (int, double, bool); "
-          "empty: the column is left out.")
+  s.field(
+       "columns", &CsvOptions::columns,
+       "Names of the attributes in the order of the columns, each `name` or `name:type` (int, double, bool); "
+       "empty: the column is left out.")
       .required()
       .min(1)
       .max(1'000);

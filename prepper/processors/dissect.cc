@@ -66,7 +66,8 @@ class DissectProcessor final : public TextProcessor {
 void describe(config::Schema<DissectOptions>& s) {
   s.field("field", &DissectOptions::field, "Field with the text.");
   s.field("pattern", &DissectOptions::pattern,
-          "Parts %{name} between fixed texts; %{name:int} converts, %{name->} skips repeats of the text behind it, %{} "
+          "Parts %{name} between fixed texts; %{name:int} converts, %{name->} skips repeats of the text "
+          "behind it, %{} "
           "leaves a part out.")
       .required()
       .min(1);
@@ -95,7 +96,8 @@ std::unique_ptr<Processor> build(const DissectOptions& options, Builder& builder
     Part part;
     part.delimiter = rest.substr(0, open);
     if (part.delimiter.empty() && open != std::string_view::npos) {
-      builder.error("pattern", fmt::format("no text between %{{{}}} and the next part: where would it end?", name));
+      builder.error("pattern",
+                    fmt::format("no text between %{{{}}} and the next part: where would it end?", name));
     }
     if (name.ends_with("->")) {
       part.padded = true;

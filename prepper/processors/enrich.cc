@@ -18,8 +18,8 @@ class EnrichProcessor final : public Processor {
     std::string column;
     std::uint32_t field;
   };
-  EnrichProcessor(std::shared_ptr<EnrichmentSlot> table, std::uint32_t field, std::vector<Target> targets, bool overwrite,
-                  bool ignore_missing)
+  EnrichProcessor(std::shared_ptr<EnrichmentSlot> table, std::uint32_t field, std::vector<Target> targets,
+                  bool overwrite, bool ignore_missing)
       : table_(std::move(table)),
         field_(field),
         targets_(std::move(targets)),
@@ -66,8 +66,12 @@ class EnrichProcessor final : public Processor {
 
 class GeoIpProcessor final : public TextProcessor {
  public:
-  GeoIpProcessor(std::uint32_t field, std::shared_ptr<EnrichmentSlot> database, std::string prefix, bool ignore_missing)
-      : TextProcessor(field), database_(std::move(database)), prefix_(std::move(prefix)), ignore_missing_(ignore_missing) {}
+  GeoIpProcessor(std::uint32_t field, std::shared_ptr<EnrichmentSlot> database, std::string prefix,
+                 bool ignore_missing)
+      : TextProcessor(field),
+        database_(std::move(database)),
+        prefix_(std::move(prefix)),
+        ignore_missing_(ignore_missing) {}
 
  protected:
   Outcome read(std::string_view text, Event& event, Scratch& scratch) const override {
@@ -77,7 +81,8 @@ class GeoIpProcessor final : public TextProcessor {
     });
     switch (found) {
       case GeoDatabase::Found::kYes: return Outcome::kDone;
-      case GeoDatabase::Found::kNo: return ignore_missing_ ? Outcome::kDone : scratch.fail("the database does not know the address");
+      case GeoDatabase::Found::kNo:
+        return ignore_missing_ ? Outcome::kDone : scratch.fail("the database does not know the address");
       case GeoDatabase::Found::kNoAddress: return scratch.fail("the text is no address");
     }
     return Outcome::kDone;
@@ -99,40 +104,47 @@ std::string path_of(const std::string& file, const Builder& builder) {
 
 void describe(config::Schema<GeoIpOptions>& s) {
   s.field("database", &GeoIpOptions::database,
-          "MaxMind file (.mmdb: City, Country or ASN), relative to the pipeline's file; read again when it changes.")
+          "MaxMind file (.mmdb: City, Country or ASN), relative to the pipeline's file; read again when it "
+          "changes.")
       .required()
       .min(1);
   s.field("field", &GeoIpOptions::field, "Field with the address.").required().min(1);
   s.field("prefix", &GeoIpOptions::prefix,
-          "Put before geo.country.iso_code, geo.country.name, geo.region.name, geo.locality.name, geo.postal_code, "
+          "Put before geo.country.iso_code, geo.country.name, geo.region.name, geo.locality.name, "
+          "geo.postal_code, "
           "geo.location.lat, geo.location.lon, as.number and as.organization.name.");
   s.field("language", &GeoIpOptions::language, "Language of the names, as the file has them.");
-  s.field("ignore_missing", &GeoIpOptions::ignore_missing, "false: an address that the file does not know is a failure.");
+  s.field("ignore_missing", &GeoIpOptions::ignore_missing,
+          "false: an address that the file does not know is a failure.");
 }
 
 std::unique_ptr<Processor> build(const GeoIpOptions& options, Builder& builder) {
   const std::string path = path_of(options.database, builder);
-  Result<std::shared_ptr<EnrichmentSlot>> slot =
-      builder.tables().open(path, "geoip in " + options.language, [path, language = options.language] {
-        return GeoDatabase::load(path, language);
-      });
+  Result<std::shared_ptr<EnrichmentSlot>> slot = builder.tables().open(
+      path, "geoip in " + options.language,
+      [path, language = options.language] { return GeoDatabase::load(path, language); });
   if (!slot) {
     builder.error("database", slot.error().message());
     return nullptr;
   }
-  return std::make_unique<GeoIpProcessor>(builder.field("field", options.field), std::move(*slot), options.prefix,
-                                          options.ignore_missing);
+  return std::make_unique<GeoIpProcessor>(builder.field("field", options.field), std::move(*slot),
+                                          options.prefix, options.ignore_missing);
 }
 
 void describe(config::Schema<EnrichOptions>& s) {
   s.field("table", &EnrichOptions::table,
-          "File, .json (an array of objects, or objects by key) or CSV with a first row of names; relative to the "
+          "File, .json (an array of objects, or objects by key) or CSV with a first row of names; relative "
+          "to the "
           "pipeline's file. Read again when it changes; a broken one keeps the last good version and alarms.")
       .required()
       .min(1);
-  s.field("column", &EnrichOptions::column, "Column that rows are found by; not needed for JSON objects by key.");
+  s.field("column", &EnrichOptions::column,
+          "Column that rows are found by; not needed for JSON objects by key.");
   s.field("field", &EnrichOptions::field, "Field whose value is looked up.").required().min(1);
-  s.field("set", &EnrichOptions::set, "Columns to take, and the field that each goes to.").required().min(1).max(64);
+  s.field("set", &EnrichOptions::set, "Columns to take, and the field that each goes to.")
+      .required()
+      .min(1)
+      .max(64);
   s.field("overwrite", &EnrichOptions::overwrite, "false: a field that has a value already keeps it.");
   s.field("ignore_missing", &EnrichOptions::ignore_missing, "false: a value that has no row is a failure.");
 }
@@ -140,9 +152,8 @@ void describe(config::Schema<EnrichOptions>& s) {
 std::unique_ptr<Processor> build(const EnrichOptions& options, Builder& builder) {
   const std::string path = path_of(options.table, builder);
   Result<std::shared_ptr<EnrichmentSlot>> slot =
-      builder.tables().open(path, "table by " + options.column, [path, column = options.column] {
-        return Table::load(path, column);
-      });
+      builder.tables().open(path, "table by " + options.column,
+                            [path, column = options.column] { return Table::load(path, column); });
   if (!slot) {
     builder.error("table", slot.error().message());
     return nullptr;
@@ -156,8 +167,8 @@ std::unique_ptr<Processor> build(const EnrichOptions& options, Builder& builder)
     }
     targets.push_back({column, builder.target("set", field)});
   }
-  return std::make_unique<EnrichProcessor>(std::move(*slot), builder.field("field", options.field), std::move(targets),
-                                           options.overwrite, options.ignore_missing);
+  return std::make_unique<EnrichProcessor>(std::move(*slot), builder.field("field", options.field),
+                                           std::move(targets), options.overwrite, options.ignore_missing);
 }
 
 }  // namespace naru::prepper

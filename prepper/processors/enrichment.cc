@@ -11,11 +11,12 @@ namespace {
 
 // Tells one version of a file from the next; empty: it is not there.
 std::string stamp_of(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     return {};
   }
-  return fmt::format("{}/{}/{}/{}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  return fmt::format("{}/{}/{}/{}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec,
+                     info.st_mtim.tv_nsec);
 }
 
 }  // namespace
@@ -26,7 +27,8 @@ Result<void> EnrichmentSlot::refresh() {
     return {};
   }
   Result<std::shared_ptr<const EnrichmentFile>> file =
-      stamp.empty() ? fail(ErrorCode::kNotFound, fmt::format("{}: {}", path_, std::strerror(errno))) : load_();
+      stamp.empty() ? fail(ErrorCode::kNotFound, fmt::format("{}: {}", path_, std::strerror(errno)))
+                    : load_();
   const std::lock_guard lock(mutex_);
   stamp_ = stamp;
   if (!file) {

@@ -1,7 +1,8 @@
 // Files that records are enriched from, read again when they change.
 //
-// A loaded file is immutable. The store owns the current version of each; a file that became unreadable or wrong keeps its
-// last good version, and problems() says so. A worker sees the same version while it works on one message.
+// A loaded file is immutable. The store owns the current version of each; a file that became unreadable or
+// wrong keeps its last good version, and problems() says so. A worker sees the same version while it works on
+// one message.
 #pragma once
 
 #include <atomic>
@@ -51,8 +52,10 @@ class EnrichmentSlot {
 
 class EnrichmentStore {
  public:
-  // The slot of `path` read as `how` says ("csv by name"), loaded at the first call. The error names the file.
-  Result<std::shared_ptr<EnrichmentSlot>> open(const std::string& path, const std::string& how, LoadEnrichment load);
+  // The slot of `path` read as `how` says ("csv by name"), loaded at the first call. The error names the
+  // file.
+  Result<std::shared_ptr<EnrichmentSlot>> open(const std::string& path, const std::string& how,
+                                               LoadEnrichment load);
   // Reads files again that changed. On one thread at a time. Returns how many files have a problem.
   std::size_t refresh();
   // "file: what is wrong", for each file that cannot be read as it is now.

@@ -44,7 +44,8 @@ class SetConstant final : public Processor {
 
 class SetExpression final : public Processor {
  public:
-  SetExpression(std::uint32_t target, bool overwrite, std::optional<Conversion> type, expr::Expression expression)
+  SetExpression(std::uint32_t target, bool overwrite, std::optional<Conversion> type,
+                expr::Expression expression)
       : target_(target), overwrite_(overwrite), type_(type), expression_(std::move(expression)) {}
   Outcome process(Event& event, Scratch& scratch) const override {
     if (!overwrite_ && event.has(target_)) {
@@ -165,7 +166,11 @@ class KeepProcessor final : public Processor {
 class MoveProcessor final : public Processor {
  public:
   MoveProcessor(const MoveOptions& options, std::uint32_t from, std::uint32_t to, bool copy)
-      : overwrite_(options.overwrite), ignore_missing_(options.ignore_missing), copy_(copy), from_(from), to_(to) {}
+      : overwrite_(options.overwrite),
+        ignore_missing_(options.ignore_missing),
+        copy_(copy),
+        from_(from),
+        to_(to) {}
   Outcome process(Event& event, Scratch& scratch) const override {
     const AnyValue value = event.get(from_);
     if (value.kind == Kind::kEmpty) {
@@ -251,7 +256,8 @@ class SplitProcessor final : public Processor {
     scratch.encoded.clear();
     std::string_view rest = *text;
     for (std::uint32_t items = 1;; ++items) {
-      const std::size_t end = items < options_.items_max ? rest.find(options_.separator) : std::string_view::npos;
+      const std::size_t end =
+          items < options_.items_max ? rest.find(options_.separator) : std::string_view::npos;
       std::string_view item = rest.substr(0, end);
       if (options_.trim) {
         const std::size_t begin = std::min(item.find_first_not_of(" \t"), item.size());
@@ -278,7 +284,8 @@ class SplitProcessor final : public Processor {
 
 class JoinProcessor final : public Processor {
  public:
-  JoinProcessor(std::uint32_t field, std::string separator) : field_(field), separator_(std::move(separator)) {}
+  JoinProcessor(std::uint32_t field, std::string separator)
+      : field_(field), separator_(std::move(separator)) {}
   Outcome process(Event& event, Scratch& scratch) const override {
     const AnyValue list = event.get(field_);
     if (list.kind != Kind::kArray) {
@@ -365,15 +372,16 @@ void describe_move(config::Schema<Options>& s) {
 std::optional<std::int32_t> severity_number(std::string_view word) {
   // The first of each range of OpenTelemetry's log data model, and syslog's words as its appendix maps them.
   constexpr std::pair<std::string_view, std::int32_t> kWords[] = {
-      {"trace", 1},   {"finest", 1},  {"finer", 2},  {"verbose", 3},   {"debug", 5},    {"fine", 5},
-      {"config", 6},  {"debug1", 5},  {"debug2", 5}, {"debug3", 5},    {"debug4", 5},   {"debug5", 5},
-      {"info", 9},    {"information", 9}, {"informational", 9}, {"log", 9}, {"system", 9}, {"note", 10},
-      {"notice", 10}, {"warn", 13},   {"warning", 13}, {"error", 17},  {"err", 17},     {"severe", 17},
-      {"critical", 18}, {"crit", 18}, {"alert", 19}, {"fatal", 21},    {"emerg", 21},   {"emergency", 21},
-      {"panic", 21},  {"statement", 9}, {"detail", 9}, {"hint", 9}};
+      {"trace", 1},    {"finest", 1},    {"finer", 2},  {"verbose", 3},     {"debug", 5},
+      {"fine", 5},     {"config", 6},    {"debug1", 5}, {"debug2", 5},      {"debug3", 5},
+      {"debug4", 5},   {"debug5", 5},    {"info", 9},   {"information", 9}, {"informational", 9},
+      {"log", 9},      {"system", 9},    {"note", 10},  {"notice", 10},     {"warn", 13},
+      {"warning", 13}, {"error", 17},    {"err", 17},   {"severe", 17},     {"critical", 18},
+      {"crit", 18},    {"alert", 19},    {"fatal", 21}, {"emerg", 21},      {"emergency", 21},
+      {"panic", 21},   {"statement", 9}, {"detail", 9}, {"hint", 9}};
   for (const auto& [known, number] : kWords) {
-    if (known.size() == word.size() &&
-        std::equal(known.begin(), known.end(), word.begin(), [](char a, char b) { return a == (b | 0x20) || a == b; })) {
+    if (known.size() == word.size() && std::equal(known.begin(), known.end(), word.begin(),
+                                                  [](char a, char b) { return a == (b | 0x20) || a == b; })) {
       return number;
     }
   }
@@ -415,7 +423,8 @@ std::unique_ptr<Processor> build(const SetOptions& options, Builder& builder) {
                                        format_parts(*options.format, builder));
   }
   auto expression = builder.expression("expression", *options.expression);
-  return expression ? std::make_unique<SetExpression>(target, options.overwrite, options.type, std::move(*expression))
+  return expression ? std::make_unique<SetExpression>(target, options.overwrite, options.type,
+                                                      std::move(*expression))
                     : nullptr;
 }
 
@@ -427,7 +436,8 @@ std::unique_ptr<Processor> build(const RemoveOptions& options, Builder& builder)
 }
 
 void describe(config::Schema<KeepOptions>& s) {
-  s.field("attributes", &KeepOptions::attributes, "Names of the attributes that stay; `http.*` stands for all that begin so.")
+  s.field("attributes", &KeepOptions::attributes,
+          "Names of the attributes that stay; `http.*` stands for all that begin so.")
       .required()
       .max(256);
 }
@@ -475,7 +485,8 @@ std::unique_ptr<Processor> build(const ConvertOptions& options, Builder& builder
 
 void describe(config::Schema<CaseOptions>& s) {
   s.field("fields", &CaseOptions::fields, "Fields with texts.").required().min(1).max(256);
-  s.choice("to", &CaseOptions::to, "Case of their ASCII letters.", {{"lower", Case::kLower}, {"upper", Case::kUpper}})
+  s.choice("to", &CaseOptions::to, "Case of their ASCII letters.",
+           {{"lower", Case::kLower}, {"upper", Case::kUpper}})
       .required();
 }
 std::unique_ptr<Processor> build(const CaseOptions& options, Builder& builder) {
@@ -486,7 +497,9 @@ void describe(config::Schema<SplitOptions>& s) {
   s.field("field", &SplitOptions::field, "Field with a text; it becomes an array.").required().min(1);
   s.field("separator", &SplitOptions::separator, "Text between items.").min(1);
   s.field("trim", &SplitOptions::trim, "Cut blanks off the items.");
-  s.field("items_max", &SplitOptions::items_max, "The last of so many items keeps the rest.").min(1).max(10'000);
+  s.field("items_max", &SplitOptions::items_max, "The last of so many items keeps the rest.")
+      .min(1)
+      .max(10'000);
 }
 std::unique_ptr<Processor> build(const SplitOptions& options, Builder& builder) {
   return std::make_unique<SplitProcessor>(builder.target("field", options.field), options);
@@ -502,7 +515,8 @@ std::unique_ptr<Processor> build(const JoinOptions& options, Builder& builder) {
 
 void describe(config::Schema<TruncateOptions>& s) {
   s.field("fields", &TruncateOptions::fields, "Fields with texts.").required().min(1).max(256);
-  s.bytes("bytes_max", &TruncateOptions::bytes_max, "Longer texts are cut at the last character that fits.").min(1);
+  s.bytes("bytes_max", &TruncateOptions::bytes_max, "Longer texts are cut at the last character that fits.")
+      .min(1);
 }
 std::unique_ptr<Processor> build(const TruncateOptions& options, Builder& builder) {
   return std::make_unique<TruncateProcessor>(builder.targets("fields", options.fields), options.bytes_max);

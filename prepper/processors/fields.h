@@ -1,4 +1,5 @@
-// Processors that change single fields: set, remove, keep, rename, copy, move, convert, case, split, join, truncate.
+// Processors that change single fields: set, remove, keep, rename, copy, move, convert, case, split, join,
+// truncate.
 #pragma once
 
 #include <map>

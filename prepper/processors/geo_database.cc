@@ -8,8 +8,8 @@
 
 namespace naru::prepper {
 
-// The library maps the file; an in-place rewrite under a mapping would be undefined. MaxMind's own updater renames, and
-// so must every other tool: the slot then sees another inode and maps anew.
+// The library maps the file; an in-place rewrite under a mapping would be undefined. MaxMind's own updater
+// renames, and so must every other tool: the slot then sees another inode and maps anew.
 struct GeoDatabase::Parts {
   MMDB_s database{};
   std::string language;
@@ -24,18 +24,20 @@ struct GeoDatabase::Parts {
 GeoDatabase::GeoDatabase(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 GeoDatabase::~GeoDatabase() = default;
 
-Result<std::shared_ptr<const EnrichmentFile>> GeoDatabase::load(const std::string& path, const std::string& language) {
+Result<std::shared_ptr<const EnrichmentFile>> GeoDatabase::load(const std::string& path,
+                                                                const std::string& language) {
   auto parts = std::make_unique<Parts>();
   parts->language = language;
   if (const int status = MMDB_open(path.c_str(), MMDB_MODE_MMAP, &parts->database); status != MMDB_SUCCESS) {
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: no MaxMind database: {}", path, MMDB_strerror(status)));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: no MaxMind database: {}", path, MMDB_strerror(status)));
   }
   parts->open = true;
   return std::shared_ptr<const EnrichmentFile>(new GeoDatabase(std::move(parts)));
 }
 
-GeoDatabase::Found GeoDatabase::find(std::string_view address,
-                                     const std::function<void(std::string_view, const AnyValue&)>& set) const {
+GeoDatabase::Found GeoDatabase::find(
+    std::string_view address, const std::function<void(std::string_view, const AnyValue&)>& set) const {
   char text[INET6_ADDRSTRLEN];
   if (address.empty() || address.size() >= sizeof text) {
     return Found::kNoAddress;

@@ -39,7 +39,8 @@ class GrokExpander {
         at += close + 1;
         continue;
       }
-      if (rest.starts_with("(?P<") || (rest.starts_with("(?<") && rest.size() > 3 && rest[3] != '=' && rest[3] != '!')) {
+      if (rest.starts_with("(?P<") ||
+          (rest.starts_with("(?<") && rest.size() > 3 && rest[3] != '=' && rest[3] != '!')) {
         const std::size_t open = rest.find('<');
         const std::size_t close = rest.find('>');
         if (close == std::string_view::npos) {
@@ -68,7 +69,8 @@ class GrokExpander {
   Result<void> append_reference(std::string_view reference, std::size_t depth) {
     const std::size_t first = reference.find(':');
     const std::string name(reference.substr(0, first));
-    std::string_view field = first == std::string_view::npos ? std::string_view() : reference.substr(first + 1);
+    std::string_view field =
+        first == std::string_view::npos ? std::string_view() : reference.substr(first + 1);
     std::string type;
     if (const std::size_t second = field.find(':'); second != std::string_view::npos) {
       type = field.substr(second + 1);
@@ -146,18 +148,21 @@ class PatternProcessor final : public TextProcessor {
 
 }  // namespace
 
-Result<GrokPattern> expand_grok(std::string_view pattern, const std::map<std::string, std::string>& definitions) {
+Result<GrokPattern> expand_grok(std::string_view pattern,
+                                const std::map<std::string, std::string>& definitions) {
   return GrokExpander(definitions).expand(pattern);
 }
 
 void describe(config::Schema<GrokOptions>& s) {
   s.field("field", &GrokOptions::field, "Field with the text.");
   s.field("patterns", &GrokOptions::patterns,
-          "Tried in their order until one matches: `%{NAME:field}`, `%{NAME:field:int}` (int, double, bool), (?<field>...).")
+          "Tried in their order until one matches: `%{NAME:field}`, `%{NAME:field:int}` (int, double, bool), "
+          "(?<field>...).")
       .required()
       .min(1)
       .max(64);
-  s.field("definitions", &GrokOptions::definitions, "Further patterns by name; they go before the usual ones.")
+  s.field("definitions", &GrokOptions::definitions,
+          "Further patterns by name; they go before the usual ones.")
       .max(256);
   s.field("prefix", &GrokOptions::prefix, "Put before the names of the new attributes.");
 }
@@ -186,7 +191,8 @@ std::unique_ptr<Processor> build(const GrokOptions& options, Builder& builder) {
 
 void describe(config::Schema<RegexOptions>& s) {
   s.field("field", &RegexOptions::field, "Field with the text.");
-  s.field("pattern", &RegexOptions::pattern, "RE2 expression; its named groups (?P<name>...) become attributes.")
+  s.field("pattern", &RegexOptions::pattern,
+          "RE2 expression; its named groups (?P<name>...) become attributes.")
       .required()
       .min(1);
   s.field("prefix", &RegexOptions::prefix, "Put before the names of the new attributes.");
@@ -199,7 +205,8 @@ std::unique_ptr<Processor> build(const RegexOptions& options, Builder& builder) 
       matcher.parts.push_back({group, builder.attribute(options.prefix + name), std::nullopt});
     }
     if (matcher.parts.empty()) {
-      builder.error("pattern", "the pattern has no named group, so nothing would come of it; write (?P<name>...)");
+      builder.error("pattern",
+                    "the pattern has no named group, so nothing would come of it; write (?P<name>...)");
     }
     std::ranges::sort(matcher.parts, {}, &Matcher::Part::group);
   }

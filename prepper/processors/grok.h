@@ -40,7 +40,8 @@ struct GrokPattern {
 };
 // `%{NAME}`, `%{NAME:field}` and `%{NAME:field:type}` replaced; `definitions` before the usual patterns.
 // kInvalidArgument: a name that is not known, or names that lead in a circle.
-Result<GrokPattern> expand_grok(std::string_view pattern, const std::map<std::string, std::string>& definitions);
+Result<GrokPattern> expand_grok(std::string_view pattern,
+                                const std::map<std::string, std::string>& definitions);
 
 // The usual patterns. nullptr: no such name.
 const char* find_grok_pattern(std::string_view name);

@@ -1,5 +1,5 @@
-// The usual names of grok patterns (those of Logstash's and Data Prepper's documentation), written for RE2: no
-// look-around, no back references.
+// The usual names of grok patterns (those of Logstash's and Data Prepper's documentation), written for RE2:
+// no look-around, no back references.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -34,10 +34,13 @@ constexpr std::array kPatterns = {
     Pattern{"URN", R"re(urn:[0-9A-Za-z][0-9A-Za-z-]{0,31}:\S+)re"},
     // networks
     Pattern{"MAC", R"re((?:[A-Fa-f0-9]{2}[:-]){5}[A-Fa-f0-9]{2}|(?:[A-Fa-f0-9]{4}\.){2}[A-Fa-f0-9]{4})re"},
-    Pattern{"IPV4", R"re((?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]))re"},
+    Pattern{
+        "IPV4",
+        R"re((?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]))re"},
     Pattern{"IPV6", R"re((?:[0-9A-Fa-f]{0,4}:){2,7}(?:%{IPV4}|[0-9A-Fa-f]{0,4})(?:%[0-9A-Za-z]+)?)re"},
     Pattern{"IP", R"re(%{IPV6}|%{IPV4})re"},
-    Pattern{"HOSTNAME", R"re(\b[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62})(?:\.[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62}))*\.?)re"},
+    Pattern{"HOSTNAME",
+            R"re(\b[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62})(?:\.[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,62}))*\.?)re"},
     Pattern{"HOST", R"re(%{HOSTNAME})re"},
     Pattern{"IPORHOST", R"re(%{IP}|%{HOSTNAME})re"},
     Pattern{"HOSTPORT", R"re((?:%{IPORHOST}):%{POSINT})re"},
@@ -54,7 +57,9 @@ constexpr std::array kPatterns = {
     Pattern{"URIPATHPARAM", R"re(%{URIPATH}(?:%{URIPARAM})?)re"},
     Pattern{"URI", R"re(%{URIPROTO}://(?:%{USER}(?::[^@\s]*)?@)?(?:%{URIHOST})?(?:%{URIPATHPARAM})?)re"},
     // times
-    Pattern{"MONTH", R"re(\b(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b)re"},
+    Pattern{
+        "MONTH",
+        R"re(\b(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b)re"},
     Pattern{"MONTHNUM", R"re(0?[1-9]|1[0-2])re"},
     Pattern{"MONTHNUM2", R"re(0[1-9]|1[0-2])re"},
     Pattern{"MONTHDAY", R"re(0[1-9]|[12][0-9]|3[01]|[1-9])re"},
@@ -71,29 +76,41 @@ constexpr std::array kPatterns = {
     Pattern{"TZ", R"re([A-Z]{3,4})re"},
     Pattern{"ISO8601_TIMEZONE", R"re(Z|[+-](?:%{HOUR}):?%{MINUTE})re"},
     Pattern{"ISO8601_SECOND", R"re(%{SECOND})re"},
-    Pattern{"TIMESTAMP_ISO8601", R"re([0-9]{4}-(?:%{MONTHNUM})-(?:%{MONTHDAY})[T ](?:%{HOUR}):?%{MINUTE}(?::?%{SECOND})?(?:%{ISO8601_TIMEZONE})?)re"},
+    Pattern{
+        "TIMESTAMP_ISO8601",
+        R"re([0-9]{4}-(?:%{MONTHNUM})-(?:%{MONTHDAY})[T ](?:%{HOUR}):?%{MINUTE}(?::?%{SECOND})?(?:%{ISO8601_TIMEZONE})?)re"},
     Pattern{"HTTPDATE", R"re((?:%{MONTHDAY})/%{MONTH}/(?:%{YEAR}):%{TIME} %{INT})re"},
     Pattern{"SYSLOGTIMESTAMP", R"re(%{MONTH} +(?:%{MONTHDAY}) %{TIME})re"},
     Pattern{"DATESTAMP_RFC822", R"re(%{DAY} %{MONTH} (?:%{MONTHDAY}) (?:%{YEAR}) %{TIME} %{TZ})re"},
-    Pattern{"DATESTAMP_RFC2822", R"re(%{DAY}, (?:%{MONTHDAY}) %{MONTH} (?:%{YEAR}) %{TIME} (?:%{ISO8601_TIMEZONE}))re"},
+    Pattern{"DATESTAMP_RFC2822",
+            R"re(%{DAY}, (?:%{MONTHDAY}) %{MONTH} (?:%{YEAR}) %{TIME} (?:%{ISO8601_TIMEZONE}))re"},
     Pattern{"DATESTAMP_OTHER", R"re(%{DAY} %{MONTH} (?:%{MONTHDAY}) %{TIME} %{TZ} (?:%{YEAR}))re"},
-    Pattern{"DATESTAMP_EVENTLOG", R"re([0-9]{4}(?:%{MONTHNUM2})(?:%{MONTHDAY})(?:%{HOUR})%{MINUTE}%{SECOND})re"},
+    Pattern{"DATESTAMP_EVENTLOG",
+            R"re([0-9]{4}(?:%{MONTHNUM2})(?:%{MONTHDAY})(?:%{HOUR})%{MINUTE}%{SECOND})re"},
     // programs
     Pattern{"PROG", R"re([\x21-\x5a\x5c\x5e-\x7e]+)re"},
     Pattern{"SYSLOGPROG", R"re(%{PROG:process.name}(?:\[%{POSINT:process.pid:int}\])?)re"},
     Pattern{"SYSLOGHOST", R"re(%{IPORHOST})re"},
     Pattern{"SYSLOGFACILITY", R"re(<%{NONNEGINT:facility:int}\.%{NONNEGINT:priority:int}>)re"},
-    Pattern{"SYSLOGBASE", R"re(%{SYSLOGTIMESTAMP:timestamp} (?:%{SYSLOGFACILITY} )?(?:%{SYSLOGHOST:host.name}) %{SYSLOGPROG}:)re"},
-    Pattern{"LOGLEVEL", R"re([Aa]lert|ALERT|[Tt]race|TRACE|[Dd]ebug|DEBUG|[Nn]otice|NOTICE|[Ii]nfo(?:rmation)?|INFO(?:RMATION)?|[Ww]arn(?:ing)?|WARN(?:ING)?|[Ee]rr(?:or)?|ERR(?:OR)?|[Cc]rit(?:ical)?|CRIT(?:ICAL)?|[Ff]atal|FATAL|[Ss]evere|SEVERE|EMERG(?:ENCY)?|[Ee]merg(?:ency)?)re"},
+    Pattern{
+        "SYSLOGBASE",
+        R"re(%{SYSLOGTIMESTAMP:timestamp} (?:%{SYSLOGFACILITY} )?(?:%{SYSLOGHOST:host.name}) %{SYSLOGPROG}:)re"},
+    Pattern{
+        "LOGLEVEL",
+        R"re([Aa]lert|ALERT|[Tt]race|TRACE|[Dd]ebug|DEBUG|[Nn]otice|NOTICE|[Ii]nfo(?:rmation)?|INFO(?:RMATION)?|[Ww]arn(?:ing)?|WARN(?:ING)?|[Ee]rr(?:or)?|ERR(?:OR)?|[Cc]rit(?:ical)?|CRIT(?:ICAL)?|[Ff]atal|FATAL|[Ss]evere|SEVERE|EMERG(?:ENCY)?|[Ee]merg(?:ency)?)re"},
     Pattern{"JAVACLASS", R"re((?:[a-zA-Z$_][a-zA-Z$_0-9]*\.)*[a-zA-Z$_][a-zA-Z$_0-9]*)re"},
     Pattern{"JAVAFILE", R"re([A-Za-z0-9_. -]+)re"},
     Pattern{"JAVAMETHOD", R"re(<(?:cl)?init>|[a-zA-Z$_][a-zA-Z$_0-9]*)re"},
     Pattern{"JAVATHREAD", R"re([A-Z]{2}-Processor[0-9]+)re"},
     // web servers
     Pattern{"HTTPDUSER", R"re(%{EMAILADDRESS}|%{USER})re"},
-    Pattern{"COMMONAPACHELOG", R"re((?:%{IPORHOST:client.address}) (?:-|%{HTTPDUSER:user.identity}) (?:-|%{HTTPDUSER:user.name}) \[%{HTTPDATE:timestamp}\] "(?:%{WORD:http.request.method} %{NOTSPACE:url.original}(?: HTTP/%{NUMBER:http.version})?|%{DATA:http.request.raw})" (?:-|%{INT:http.response.status_code:int}) (?:-|%{INT:http.response.body.bytes:int}))re"},
+    Pattern{
+        "COMMONAPACHELOG",
+        R"re((?:%{IPORHOST:client.address}) (?:-|%{HTTPDUSER:user.identity}) (?:-|%{HTTPDUSER:user.name}) \[%{HTTPDATE:timestamp}\] "(?:%{WORD:http.request.method} %{NOTSPACE:url.original}(?: HTTP/%{NUMBER:http.version})?|%{DATA:http.request.raw})" (?:-|%{INT:http.response.status_code:int}) (?:-|%{INT:http.response.body.bytes:int}))re"},
     Pattern{"HTTPD_COMMONLOG", R"re(%{COMMONAPACHELOG})re"},
-    Pattern{"COMBINEDAPACHELOG", R"re(%{COMMONAPACHELOG} "(?:-|%{DATA:http.request.referrer})" "(?:-|%{DATA:user_agent.original})")re"},
+    Pattern{
+        "COMBINEDAPACHELOG",
+        R"re(%{COMMONAPACHELOG} "(?:-|%{DATA:http.request.referrer})" "(?:-|%{DATA:user_agent.original})")re"},
     Pattern{"HTTPD_COMBINEDLOG", R"re(%{COMBINEDAPACHELOG})re"},
 };
 

@@ -26,8 +26,8 @@ class Reader {
   const char* read(std::string_view text) {
     constexpr std::size_t kRoom = simdjson::SIMDJSON_PADDING;
     const std::string_view around = scratch_.readable;
-    const bool inside = text.data() >= around.data() &&
-                        text.data() + text.size() + kRoom <= around.data() + around.size();
+    const bool inside =
+        text.data() >= around.data() && text.data() + text.size() + kRoom <= around.data() + around.size();
     if (!inside) {
       char* const copy = event_.arena().allocate(text.size() + kRoom);
       std::memcpy(copy, text.data(), text.size());

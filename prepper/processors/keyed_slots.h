@@ -1,4 +1,5 @@
-// State of keys in a fixed piece of memory: sets of eight slots, the oldest of a full set gives way. Thread-safe.
+// State of keys in a fixed piece of memory: sets of eight slots, the oldest of a full set gives way.
+// Thread-safe.
 #pragma once
 
 #include <array>
@@ -8,8 +9,8 @@
 #include <mutex>
 #include <vector>
 
-#include "core/base/hash.h"
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 
 namespace naru::prepper {
 

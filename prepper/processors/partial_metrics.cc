@@ -15,8 +15,8 @@ namespace {
 constexpr std::uint32_t kPointStart = 2, kPointTime = 3;  // of both kinds of points
 constexpr std::uint32_t kNumberReal = 4, kNumberInteger = 6, kNumberAttributes = 7;
 constexpr std::uint32_t kHistogramAttributes = 1, kHistogramCount = 4, kHistogramSum = 5, kHistogramScale = 6,
-                        kHistogramZeroCount = 7, kHistogramPositive = 8, kHistogramNegative = 9, kHistogramMin = 12,
-                        kHistogramMax = 13;
+                        kHistogramZeroCount = 7, kHistogramPositive = 8, kHistogramNegative = 9,
+                        kHistogramMin = 12, kHistogramMax = 13;
 constexpr std::uint32_t kBucketsOffset = 1, kBucketsCounts = 2;
 constexpr std::uint32_t kEntryKey = 1, kEntryValue = 2;  // of common/v1 KeyValue
 
@@ -56,7 +56,8 @@ void ExponentialHistogram::add_to(Side& side, double magnitude) {
   std::int32_t index = index_at(scale_);
   while (!side.counts.empty()) {
     const std::int32_t low = std::min(index, side.offset);
-    const std::int32_t high = std::max(index, side.offset + static_cast<std::int32_t>(side.counts.size()) - 1);
+    const std::int32_t high =
+        std::max(index, side.offset + static_cast<std::int32_t>(side.counts.size()) - 1);
     if (static_cast<std::size_t>(high - low) < kBucketsMax) {
       break;
     }
@@ -118,7 +119,8 @@ void ExponentialHistogram::append_fields(std::string& out) const {
 bool PartialMetrics::add(const MetricSpec& spec, UnixNanos time, std::string_view key, double value,
                          std::uint32_t ordinal, IdentitySource& identities) {
   const UnixNanos begin = time - time % spec.window;
-  const std::uint64_t hash = xxh3_64(key) ^ (begin + reinterpret_cast<std::uintptr_t>(&spec)) * 0x9E3779B97F4A7C15ULL;
+  const std::uint64_t hash =
+      xxh3_64(key) ^ (begin + reinterpret_cast<std::uintptr_t>(&spec)) * 0x9E3779B97F4A7C15ULL;
   std::vector<std::uint32_t>& candidates = index_[hash];
   Partial* partial = nullptr;
   for (const std::uint32_t at : candidates) {
@@ -130,9 +132,10 @@ bool PartialMetrics::add(const MetricSpec& spec, UnixNanos time, std::string_vie
   }
   if (partial == nullptr) {
     const auto same_spec = [&](const Partial& one) { return one.spec == &spec; };
-    if (size_ >= spec.keys_max && static_cast<std::size_t>(std::count_if(
-                                      partials_.begin(), partials_.begin() + static_cast<std::ptrdiff_t>(size_),
-                                      same_spec)) >= spec.keys_max) {
+    if (size_ >= spec.keys_max &&
+        static_cast<std::size_t>(std::count_if(
+            partials_.begin(), partials_.begin() + static_cast<std::ptrdiff_t>(size_), same_spec)) >=
+            spec.keys_max) {
       return false;
     }
     if (size_ == partials_.size()) {
@@ -187,7 +190,8 @@ void PartialMetrics::append_point(std::string& out, const Partial& partial) {
     const double value = spec.kind == MetricSpec::Kind::kGauge ? partial.last : partial.sum;
     constexpr double kWholeMax = 9007199254740992.0;  // 2^53: beyond, doubles are not every whole number
     if (std::trunc(value) == value && std::abs(value) < kWholeMax) {
-      otlp::append_fixed64_field(out, kNumberInteger, static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
+      otlp::append_fixed64_field(out, kNumberInteger,
+                                 static_cast<std::uint64_t>(static_cast<std::int64_t>(value)));
     } else {
       append_real(out, kNumberReal, value);
     }
@@ -209,9 +213,9 @@ otlp::Metric PartialMetrics::metric_of(const MetricSpec& spec) {
   otlp::Metric out;
   out.name = spec.name;
   out.unit = spec.unit;
-  out.kind = spec.kind == MetricSpec::Kind::kCounter     ? otlp::MetricKind::kSum
-             : spec.kind == MetricSpec::Kind::kGauge     ? otlp::MetricKind::kGauge
-                                                         : otlp::MetricKind::kExponentialHistogram;
+  out.kind = spec.kind == MetricSpec::Kind::kCounter ? otlp::MetricKind::kSum
+             : spec.kind == MetricSpec::Kind::kGauge ? otlp::MetricKind::kGauge
+                                                     : otlp::MetricKind::kExponentialHistogram;
   out.aggregation_temporality = spec.kind == MetricSpec::Kind::kGauge ? 0 : kDelta;
   out.is_monotonic = spec.kind == MetricSpec::Kind::kCounter;
   return out;

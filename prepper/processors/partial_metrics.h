@@ -1,9 +1,10 @@
-// What `aggregate` and `log_to_metric` make of the records of one message: data points, one for each key and window.
+// What `aggregate` and `log_to_metric` make of the records of one message: data points, one for each key and
+// window.
 //
-// A point covers the records of one resource in one message, and no other message. So it is a pure function of the
-// message: read again, it gets the same identity and the same content, and sums over all points are exact without any
-// state between messages (docs/decisions/0010-aggregates-per-message.md). Queries add points up: counts and sums by
-// addition, percentiles from the exponential histogram's buckets.
+// A point covers the records of one resource in one message, and no other message. So it is a pure function
+// of the message: read again, it gets the same identity and the same content, and sums over all points are
+// exact without any state between messages (docs/decisions/0010-aggregates-per-message.md). Queries add
+// points up: counts and sums by addition, percentiles from the exponential histogram's buckets.
 //
 // Not thread-safe: one per worker. Keeps its memory.
 #pragma once
@@ -21,7 +22,8 @@
 namespace naru::prepper {
 
 // Counts by powers of a base (OpenTelemetry's exponential histogram): the upper bound of bucket i is
-// 2^((i+1) / 2^scale). At kScaleMax neighbours differ by 2.2 %; a wider range of values halves the resolution.
+// 2^((i+1) / 2^scale). At kScaleMax neighbours differ by 2.2 %; a wider range of values halves the
+// resolution.
 class ExponentialHistogram {
  public:
   static constexpr int kScaleMax = 5;

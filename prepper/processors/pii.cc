@@ -28,22 +28,23 @@ constexpr bool is_hex(char c) {
 
 struct TokenForm {
   std::string_view prefix;
-  std::size_t least;  // characters behind the prefix
+  std::size_t least;      // characters behind the prefix
   std::string_view also;  // characters beside letters, digits and _
 };
 constexpr std::array kTokens = {
-    TokenForm{"eyJ", 20, "-."},    TokenForm{"AKIA", 16, ""},        TokenForm{"ghp_", 30, ""},
-    TokenForm{"gho_", 30, ""},     TokenForm{"ghs_", 30, ""},        TokenForm{"github_pat_", 30, ""},
-    TokenForm{"glpat-", 20, "-"},  TokenForm{"xoxb-", 10, "-"},      TokenForm{"xoxp-", 10, "-"},
-    TokenForm{"sk-", 20, "-"},     TokenForm{"rer ", 8, "-.~+/="},  // of "Bearer "
+    TokenForm{"eyJ", 20, "-."},   TokenForm{"AKIA", 16, ""},      TokenForm{"ghp_", 30, ""},
+    TokenForm{"gho_", 30, ""},    TokenForm{"ghs_", 30, ""},      TokenForm{"github_pat_", 30, ""},
+    TokenForm{"glpat-", 20, "-"}, TokenForm{"xoxb-", 10, "-"},    TokenForm{"xoxp-", 10, "-"},
+    TokenForm{"sk-", 20, "-"},    TokenForm{"rer ", 8, "-.~+/="},  // of "Bearer "
 };
 // The first three characters of those; forms with equal third ones share a bit.
 struct Lead {
   char first, second;
   std::string_view third;
 };
-constexpr std::array kLeads = {Lead{'e', 'y', "J"}, Lead{'A', 'K', "I"}, Lead{'g', 'h', "pos"}, Lead{'g', 'i', "t"},
-                               Lead{'g', 'l', "p"}, Lead{'x', 'o', "x"}, Lead{'s', 'k', "-"},   Lead{'r', 'e', "r"}};
+constexpr std::array kLeads = {Lead{'e', 'y', "J"}, Lead{'A', 'K', "I"}, Lead{'g', 'h', "pos"},
+                               Lead{'g', 'i', "t"}, Lead{'g', 'l', "p"}, Lead{'x', 'o', "x"},
+                               Lead{'s', 'k', "-"}, Lead{'r', 'e', "r"}};
 static_assert(kLeads.size() == 8);
 
 // Bits of the leads that a first, second and third character may belong to.
@@ -62,27 +63,31 @@ constexpr LeadTables lead_tables() {
 }
 constexpr LeadTables kLeadTables = lead_tables();
 
-// Where a hit may begin, or have its middle: first digits outside words, @, : and the beginnings of tokens; one bit for
-// each byte of `blocks` times 64. Two bytes more are read. `in_word`: the byte before is part of a word.
+// Where a hit may begin, or have its middle: first digits outside words, @, : and the beginnings of tokens;
+// one bit for each byte of `blocks` times 64. Two bytes more are read. `in_word`: the byte before is part of
+// a word.
 constexpr std::size_t kBlock = 64;
 using FindCandidates = void (*)(const char* text, std::size_t blocks, bool in_word, std::uint64_t* out);
 
 void find_candidates(const char* text, std::size_t blocks, bool in_word, std::uint64_t* out) {
-  const auto bits = [](std::size_t position, char c) { return kLeadTables[position][static_cast<unsigned char>(c)]; };
+  const auto bits = [](std::size_t position, char c) {
+    return kLeadTables[position][static_cast<unsigned char>(c)];
+  };
   for (std::size_t block = 0; block < blocks; ++block, text += kBlock) {
     out[block] = 0;
     for (std::size_t i = 0; i < kBlock; ++i) {
       const char c = text[i];
       const bool token = (bits(0, c) & bits(1, text[i + 1]) & bits(2, text[i + 2])) != 0;
-      out[block] |= static_cast<std::uint64_t>((is_digit(c) && !in_word) || c == '@' || c == ':' || token) << i;
+      out[block] |= static_cast<std::uint64_t>((is_digit(c) && !in_word) || c == '@' || c == ':' || token)
+                    << i;
       in_word = is_word(c);
     }
   }
 }
 
 #if defined(__x86_64__)
-// The same tables by halves of a byte. A character has a lead's bit in both halves when it is the lead's, and hardly
-// ever otherwise.
+// The same tables by halves of a byte. A character has a lead's bit in both halves when it is the lead's, and
+// hardly ever otherwise.
 struct NibbleTables {
   alignas(16) std::array<unsigned char, 16> low{}, high{};
 };
@@ -109,8 +114,9 @@ __attribute__((target("avx2"))) inline LeadLookup lookup(std::size_t position) {
 __attribute__((target("avx2"))) inline __m256i lead_bits(const char* text, const LeadLookup& tables) {
   const __m256i nibble = _mm256_set1_epi8(15);
   const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text));
-  return _mm256_and_si256(_mm256_shuffle_epi8(tables.low, _mm256_and_si256(bytes, nibble)),
-                          _mm256_shuffle_epi8(tables.high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble)));
+  return _mm256_and_si256(
+      _mm256_shuffle_epi8(tables.low, _mm256_and_si256(bytes, nibble)),
+      _mm256_shuffle_epi8(tables.high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble)));
 }
 
 __attribute__((target("avx2"))) void find_candidates_avx2(const char* text, std::size_t blocks, bool in_word,
@@ -124,7 +130,9 @@ __attribute__((target("avx2"))) void find_candidates_avx2(const char* text, std:
     const auto within = [](__m256i values, char most) __attribute__((target("avx2"))) {  // unsigned, from 0
       return _mm256_cmpeq_epi8(_mm256_min_epu8(values, _mm256_set1_epi8(most)), values);
     };
-    const auto is = [&](char c) __attribute__((target("avx2"))) { return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(c)); };
+    const auto is = [&](char c) __attribute__((target("avx2"))) {
+      return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(c));
+    };
     const __m256i digit = within(_mm256_sub_epi8(bytes, _mm256_set1_epi8('0')), 9);
     const __m256i lower = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
     const __m256i letter = within(_mm256_sub_epi8(lower, _mm256_set1_epi8('a')), 25);
@@ -156,8 +164,8 @@ FindCandidates pick_candidates() {
 }
 const FindCandidates kFindCandidates = pick_candidates();
 
-// The last block of a text, with `left` bytes and whatever lies behind them in the same page: most texts are shorter than
-// a block, and a copy of them costs more than they do.
+// The last block of a text, with `left` bytes and whatever lies behind them in the same page: most texts are
+// shorter than a block, and a copy of them costs more than they do.
 void scan_end(const char* text, std::size_t left, bool in_word, std::uint64_t* out) {
   constexpr std::uintptr_t kPage = 4096;
   constexpr std::size_t kRead = kBlock + 2;
@@ -243,7 +251,8 @@ class Finder {
       --begin;
     }
     std::size_t end = sign + 1, dot = 0;
-    while (end < text_.size() && end - sign < kDomainMax && (is_word(text_[end]) || text_[end] == '-' || text_[end] == '.')) {
+    while (end < text_.size() && end - sign < kDomainMax &&
+           (is_word(text_[end]) || text_[end] == '-' || text_[end] == '.')) {
       dot = text_[end] == '.' ? end : dot;
       ++end;
     }
@@ -455,12 +464,15 @@ class Finder {
     const std::string_view first = text_.substr(begin, plain - begin);
     // Korea: mobile 01X, Seoul 02, others 0XX; 010 also without marks.
     if (first[0] == '0') {
-      const bool mobile = first.size() >= 3 && first[1] == '1' && std::string_view("016789").find(first[2]) != std::string_view::npos;
+      const bool mobile = first.size() >= 3 && first[1] == '1' &&
+                          std::string_view("016789").find(first[2]) != std::string_view::npos;
       if (count == 1) {
         return first.size() == 11 && first.starts_with("010") ? end : 0;
       }
       const bool area = first == "02" || (first.size() == 3 && first[1] >= '3' && first[1] <= '7');
-      return count == 3 && (area || (mobile && first.size() == 3)) && (g[1] == 3 || g[1] == 4) && g[2] == 4 ? end : 0;
+      return count == 3 && (area || (mobile && first.size() == 3)) && (g[1] == 3 || g[1] == 4) && g[2] == 4
+                 ? end
+                 : 0;
     }
     // North America: NXX-NXX-XXXX, (NXX) NXX-XXXX.
     const bool american = count == 3 && g[0] == 3 && g[1] == 3 && g[2] == 4 && first[0] >= '2';
@@ -480,7 +492,8 @@ class Finder {
         continue;
       }
       std::size_t end = form.prefix.size();
-      while (end < rest.size() && (is_word(rest[end]) || form.also.find(rest[end]) != std::string_view::npos)) {
+      while (end < rest.size() &&
+             (is_word(rest[end]) || form.also.find(rest[end]) != std::string_view::npos)) {
         ++end;
       }
       if (end - form.prefix.size() >= form.least) {
@@ -501,7 +514,8 @@ class Finder {
 }  // namespace
 
 std::string_view to_string(Pii kind) {
-  constexpr std::array<std::string_view, kPiiKinds> kNames = {"email", "card", "ip", "phone", "resident_number", "token"};
+  constexpr std::array<std::string_view, kPiiKinds> kNames = {"email",           "card", "ip", "phone",
+                                                              "resident_number", "token"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -8,12 +8,12 @@
 namespace naru::prepper {
 
 enum class Pii : std::uint8_t {
-  kEmail,  // RFC 5321 mailboxes of ASCII letters with a dotted domain
-  kCard,   // 13 to 19 digits, plain or in groups, whose Luhn sum fits (ISO/IEC 7812)
-  kIp,     // IPv4 and IPv6
-  kPhone,  // +country numbers (E.164), Korean numbers, North American numbers in groups
+  kEmail,           // RFC 5321 mailboxes of ASCII letters with a dotted domain
+  kCard,            // 13 to 19 digits, plain or in groups, whose Luhn sum fits (ISO/IEC 7812)
+  kIp,              // IPv4 and IPv6
+  kPhone,           // +country numbers (E.164), Korean numbers, North American numbers in groups
   kResidentNumber,  // Korean resident registration numbers: YYMMDD-GNNNNNN
-  kToken,  // JSON web tokens, Bearer values, keys of AWS, GitHub, GitLab, Slack and OpenAI's form
+  kToken,           // JSON web tokens, Bearer values, keys of AWS, GitHub, GitLab, Slack and OpenAI's form
 };
 inline constexpr std::size_t kPiiKinds = 6;
 std::string_view to_string(Pii kind);  // email, card, ip, phone, resident_number, token

@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "prepper/processors/enrichment.h"
 #include "prepper/processors/partial_metrics.h"
 #include "prepper/processors/pii.h"
-#include "prepper/processors/enrichment.h"
 #include "prepper/record/event.h"
 
 namespace naru::prepper {
@@ -54,11 +54,11 @@ class JsonParsers {
 struct Scratch {
   IdentitySource* identities = nullptr;
   Tap* tap = nullptr;  // of whoever looks at live records
-  UnixNanos now = 0;  // when the record was received: the same when it is consumed again
+  UnixNanos now = 0;   // when the record was received: the same when it is consumed again
   JsonParsers json;
   std::string_view readable;  // the bytes round the record that may be read: its message
-  std::string text;     // of whoever runs
-  std::string encoded;  // likewise
+  std::string text;           // of whoever runs
+  std::string encoded;        // likewise
   std::vector<std::string_view> parts;
   std::vector<re2::StringPiece> captures;
   std::vector<PiiHit> hits;
@@ -66,7 +66,7 @@ struct Scratch {
   PartialMetrics metrics;     // of the resource being worked on
   std::uint32_t ordinal = 0;  // of the record in its message
   UnixNanos delay = 0;        // how long the worker should wait before its next message
-  std::string reason;  // of the last failure
+  std::string reason;         // of the last failure
 
   std::uint64_t identity() { return identities->record_identity(); }
   Outcome fail(std::string_view why) {
@@ -79,7 +79,8 @@ class Processor {
  public:
   virtual ~Processor() = default;
   virtual Outcome process(Event& event, Scratch& scratch) const = 0;
-  // Kinds of personal data that it takes out, bits 1 << Pii: nobody may look at them anywhere in the pipeline.
+  // Kinds of personal data that it takes out, bits 1 << Pii: nobody may look at them anywhere in the
+  // pipeline.
   virtual unsigned redacted_kinds() const { return 0; }
 };
 

@@ -72,7 +72,8 @@ class RedactProcessor final : public Processor {
         return false;
       }
       char digits[24];
-      const std::string_view text(digits, static_cast<std::size_t>(fmt::format_to(digits, "{}", value.integer) - digits));
+      const std::string_view text(
+          digits, static_cast<std::size_t>(fmt::format_to(digits, "{}", value.integer) - digits));
       scratch.hits.clear();
       find_pii(text, kinds_, scratch.hits);
       if (scratch.hits.empty()) {
@@ -172,10 +173,12 @@ class RedactProcessor final : public Processor {
 }  // namespace
 
 void describe(config::Schema<RedactOptions>& s) {
-  s.field("fields", &RedactOptions::fields, "Fields to search; empty: the body and every attribute, nested values too.")
+  s.field("fields", &RedactOptions::fields,
+          "Fields to search; empty: the body and every attribute, nested values too.")
       .max(256);
   s.field("kinds", &RedactOptions::kinds,
-          "What to look for: email, card (Luhn), ip, phone (E.164, Korean, North American), resident_number (Korean), token "
+          "What to look for: email, card (Luhn), ip, phone (E.164, Korean, North American), resident_number "
+          "(Korean), token "
           "(JWT, Bearer, keys of AWS, GitHub, GitLab, Slack).")
       .min(1)
       .max(kPiiKinds);
@@ -193,19 +196,22 @@ std::unique_ptr<Processor> build(const RedactOptions& options, Builder& builder)
       bit |= to_string(static_cast<Pii>(i)) == name ? 1U << i : 0;
     }
     if (bit == 0) {
-      builder.error("kinds", fmt::format("'{}' is not known; write email, card, ip, phone, resident_number or token", name));
+      builder.error(
+          "kinds",
+          fmt::format("'{}' is not known; write email, card, ip, phone, resident_number or token", name));
     }
     kinds |= bit;
   }
   if (options.mode == RedactMode::kHash && options.key.size() < kKeyBytesMin) {
-    builder.error("key", "hashes of personal data without a secret can be guessed; give at least 16 characters");
+    builder.error("key",
+                  "hashes of personal data without a secret can be guessed; give at least 16 characters");
   }
   std::optional<std::uint32_t> body;
   if (builder.signal() == otlp::Signal::kLogs) {
     body = builder.field("fields", "body");
   }
-  return std::make_unique<RedactProcessor>(builder.targets("fields", options.fields), body, kinds, options.mode,
-                                           options.key);
+  return std::make_unique<RedactProcessor>(builder.targets("fields", options.fields), body, kinds,
+                                           options.mode, options.key);
 }
 
 }  // namespace naru::prepper

@@ -1,5 +1,5 @@
-// The kinds of processors: their names, their options' tables and how they are built. The reference page and the
-// checks come from the same tables.
+// The kinds of processors: their names, their options' tables and how they are built. The reference page and
+// the checks come from the same tables.
 #pragma once
 
 #include <functional>
@@ -33,11 +33,17 @@ const ProcessorKind* find_processor_kind(std::string_view name);
 // std::unique_ptr<Processor> build(const Options&, Builder&), which may return anything after an error.
 template <class Options>
 constexpr ProcessorKind kind(std::string_view name, std::string_view summary, std::string_view example) {
-  return {name, summary, example, &config::table_of<Options>, &config::reference_markdown<Options>,
+  return {name,
+          summary,
+          example,
+          &config::table_of<Options>,
+          &config::reference_markdown<Options>,
           [](const config::Value& value, const std::string& path, config::Report& report, Builder& builder) {
             Options options{};
-            const bool read = config::StructType(config::table_of<Options>()).load(value, path, &options, report);
-            std::unique_ptr<Processor> out = build(options, builder);  // after errors too, for those that it finds
+            const bool read =
+                config::StructType(config::table_of<Options>()).load(value, path, &options, report);
+            std::unique_ptr<Processor> out =
+                build(options, builder);  // after errors too, for those that it finds
             return read && builder.ok() ? std::move(out) : nullptr;
           }};
 }

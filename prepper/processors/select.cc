@@ -74,7 +74,8 @@ class ThrottleProcessor final : public Processor {
       }
       return true;
     });
-    const bool kept = in || (options_.excess == Excess::kSample && sampled(scratch.identity(), options_.keep));
+    const bool kept =
+        in || (options_.excess == Excess::kSample && sampled(scratch.identity(), options_.keep));
     return kept ? Outcome::kDone : Outcome::kDrop;
   }
 
@@ -89,8 +90,8 @@ class ThrottleProcessor final : public Processor {
   mutable KeyedSlots<Bucket> buckets_;
 };
 
-// The first record of a window goes on and is held by its own document; later ones of the same content are dropped.
-// The same record read again is no duplicate of itself.
+// The first record of a window goes on and is held by its own document; later ones of the same content are
+// dropped. The same record read again is no duplicate of itself.
 class DedupeProcessor final : public Processor {
  public:
   DedupeProcessor(std::vector<std::uint32_t> fields, const DedupeOptions& options)
@@ -125,7 +126,8 @@ class DedupeProcessor final : public Processor {
   mutable KeyedSlots<Seen> seen_;
 };
 
-std::vector<std::uint32_t> readable(std::string_view key, const std::vector<std::string>& texts, Builder& builder) {
+std::vector<std::uint32_t> readable(std::string_view key, const std::vector<std::string>& texts,
+                                    Builder& builder) {
   std::vector<std::uint32_t> out;
   for (const std::string& text : texts) {
     out.push_back(builder.field(key, text));
@@ -143,7 +145,8 @@ std::unique_ptr<Processor> build(const DropOptions&, Builder&) {
 void describe(config::Schema<SampleOptions>& s) {
   s.field("keep", &SampleOptions::keep, "Share of the records that goes on.").min(0).max(1);
   s.field("by", &SampleOptions::by,
-          "Fields whose values decide, so that all records of one trace or user share their fate; empty: the record's "
+          "Fields whose values decide, so that all records of one trace or user share their fate; empty: the "
+          "record's "
           "own identity.")
       .max(16);
 }
@@ -152,10 +155,14 @@ std::unique_ptr<Processor> build(const SampleOptions& options, Builder& builder)
 }
 
 void describe(config::Schema<ThrottleOptions>& s) {
-  s.field("by", &ThrottleOptions::by, "Fields whose values have a rate each; empty: all records share one.").max(16);
-  s.field("rate", &ThrottleOptions::rate, "Records a second, by the time of their receipt, in this process.").min(0.001);
+  s.field("by", &ThrottleOptions::by, "Fields whose values have a rate each; empty: all records share one.")
+      .max(16);
+  s.field("rate", &ThrottleOptions::rate, "Records a second, by the time of their receipt, in this process.")
+      .min(0.001);
   s.field("burst", &ThrottleOptions::burst, "Records at once; 0: those of one second.").min(0);
-  s.choice("excess", &ThrottleOptions::excess, "What becomes of records over the rate. block: all go on, and the worker waits up to a second after each message, which "
+  s.choice("excess", &ThrottleOptions::excess,
+           "What becomes of records over the rate. block: all go on, and the worker waits up to a second "
+           "after each message, which "
            "holds the other pipelines up as well.",
            {{"drop", Excess::kDrop}, {"sample", Excess::kSample}, {"block", Excess::kBlock}});
   s.field("keep", &ThrottleOptions::keep, "Share of the excess that goes on with `sample`.").min(0).max(1);
@@ -170,8 +177,11 @@ std::unique_ptr<Processor> build(const ThrottleOptions& options, Builder& builde
 void describe(config::Schema<DedupeOptions>& s) {
   using namespace std::chrono_literals;
   s.field("by", &DedupeOptions::by, "Fields whose equal values make a duplicate.").min(1).max(16);
-  s.field("window", &DedupeOptions::window, "How long after the first record, by the time of receipt.").min(1ms).max(24h);
-  s.field("keys_max", &DedupeOptions::keys_max, "Values remembered; the oldest give way, then a duplicate may pass.")
+  s.field("window", &DedupeOptions::window, "How long after the first record, by the time of receipt.")
+      .min(1ms)
+      .max(24h);
+  s.field("keys_max", &DedupeOptions::keys_max,
+          "Values remembered; the oldest give way, then a duplicate may pass.")
       .min(8)
       .max(10'000'000);
 }

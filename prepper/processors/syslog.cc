@@ -9,11 +9,13 @@ namespace {
 
 // Syslog severities as OpenTelemetry's data model maps them.
 constexpr std::int32_t kSeverityNumbers[] = {21, 19, 18, 17, 13, 10, 9, 5};
-constexpr std::string_view kSeverityTexts[] = {"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"};
+constexpr std::string_view kSeverityTexts[] = {"emerg",   "alert",  "crit", "err",
+                                               "warning", "notice", "info", "debug"};
 
 class SyslogProcessor final : public TextProcessor {
  public:
-  SyslogProcessor(std::uint32_t field, SyslogOptions options) : TextProcessor(field), options_(std::move(options)) {}
+  SyslogProcessor(std::uint32_t field, SyslogOptions options)
+      : TextProcessor(field), options_(std::move(options)) {}
 
  protected:
   Outcome read(std::string_view text, Event& event, Scratch& scratch) const override {

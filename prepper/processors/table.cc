@@ -22,7 +22,8 @@ Result<std::shared_ptr<const EnrichmentFile>> Table::load(const std::string& pat
   return parse(path, std::move(text), key);
 }
 
-Result<std::shared_ptr<const Table>> Table::parse(const std::string& name, std::string text, const std::string& key) {
+Result<std::shared_ptr<const Table>> Table::parse(const std::string& name, std::string text,
+                                                  const std::string& key) {
   auto out = std::make_shared<Table>();
   out->text_ = std::move(text);
   const Result<void> parsed = name.ends_with(".json") ? out->parse_json(key) : out->parse_csv(key);
@@ -59,7 +60,8 @@ Result<void> Table::parse_csv(const std::string& key) {
           cell += text[at];
         }
         if (!closed) {
-          return fail(ErrorCode::kInvalidArgument, fmt::format("line {}: a quoted cell does not end", row_line));
+          return fail(ErrorCode::kInvalidArgument,
+                      fmt::format("line {}: a quoted cell does not end", row_line));
         }
         cells.push_back(keep(std::move(cell)));
       } else {
@@ -92,8 +94,8 @@ Result<void> Table::parse_csv(const std::string& key) {
       continue;
     }
     if (cells.size() != columns_.size()) {
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("line {}: {} cells where the first row has {}", row_line, cells.size(), columns_.size()));
+      return fail(ErrorCode::kInvalidArgument, fmt::format("line {}: {} cells where the first row has {}",
+                                                           row_line, cells.size(), columns_.size()));
     }
     std::vector<AnyValue> row;
     row.reserve(cells.size());
@@ -122,7 +124,8 @@ Result<void> Table::parse_json(const std::string& key) {
       default: return text_value(keep(simdjson::minify(element)));
     }
   };
-  const auto add_row = [&](std::optional<std::string_view> row_key, simdjson::dom::object object) -> Result<void> {
+  const auto add_row = [&](std::optional<std::string_view> row_key,
+                           simdjson::dom::object object) -> Result<void> {
     std::vector<AnyValue> row(columns_.size());
     std::string_view found_key;
     for (const auto [name, element] : object) {
@@ -149,7 +152,8 @@ Result<void> Table::parse_json(const std::string& key) {
   if (root.get_object().get(by_key) == simdjson::SUCCESS) {
     for (const auto [name, element] : by_key) {
       if (element.get_object().get(object) != simdjson::SUCCESS) {
-        return fail(ErrorCode::kInvalidArgument, fmt::format("the value of '{}' is no object", std::string_view(name)));
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("the value of '{}' is no object", std::string_view(name)));
       }
       NARU_TRY_VOID(add_row(name, object));
     }

@@ -17,10 +17,11 @@ namespace naru::prepper {
 
 class Table : public EnrichmentFile {
  public:
-  // CSV: the first row names the columns, "quoted, ""cells""" as in RFC 4180. JSON: an array of objects, or an
-  // object of objects by key. `key`: the column that rows are found by (JSON by key: may be empty). The first of
-  // two rows with one key counts. kInvalidArgument: names the line or the row.
-  static Result<std::shared_ptr<const Table>> parse(const std::string& name, std::string text, const std::string& key);
+  // CSV: the first row names the columns, "quoted, ""cells""" as in RFC 4180. JSON: an array of objects, or
+  // an object of objects by key. `key`: the column that rows are found by (JSON by key: may be empty). The
+  // first of two rows with one key counts. kInvalidArgument: names the line or the row.
+  static Result<std::shared_ptr<const Table>> parse(const std::string& name, std::string text,
+                                                    const std::string& key);
 
   // A file of at most kBytesMax. kIo, kTooLarge besides.
   static Result<std::shared_ptr<const EnrichmentFile>> load(const std::string& path, const std::string& key);

@@ -21,7 +21,8 @@ class TextProcessor : public Processor {
 };
 
 // Sets attribute prefix + name; the name is copied unless the prefix is empty and `owned` says it stays.
-inline void set_attribute(Event& event, std::string_view prefix, std::string_view name, const AnyValue& value) {
+inline void set_attribute(Event& event, std::string_view prefix, std::string_view name,
+                          const AnyValue& value) {
   if (!prefix.empty()) {
     char* const full = event.arena().allocate(prefix.size() + name.size());
     std::memcpy(full, prefix.data(), prefix.size());

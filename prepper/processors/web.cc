@@ -38,7 +38,8 @@ constexpr std::uint32_t kQueryParametersMax = 64;
 // RFC 3986: scheme ":" "//" authority path "?" query "#" fragment; every part may be missing.
 class UrlProcessor final : public TextProcessor {
  public:
-  UrlProcessor(std::uint32_t field, UrlOptions options) : TextProcessor(field), options_(std::move(options)) {}
+  UrlProcessor(std::uint32_t field, UrlOptions options)
+      : TextProcessor(field), options_(std::move(options)) {}
 
  protected:
   Outcome read(std::string_view text, Event& event, Scratch& scratch) const override {
@@ -72,7 +73,8 @@ class UrlProcessor final : public TextProcessor {
       std::string_view authority = text.substr(0, text.find('/'));
       text.remove_prefix(authority.size());
       if (const std::size_t at = authority.rfind('@'); at != std::string_view::npos) {
-        set("username", text_value(authority.substr(0, std::min(authority.find(':'), at))));  // never the password
+        set("username",
+            text_value(authority.substr(0, std::min(authority.find(':'), at))));  // never the password
         authority.remove_prefix(at + 1);
       }
       const std::size_t colon = authority.rfind(':');
@@ -144,13 +146,20 @@ struct Product {
 };
 // The order decides: browsers name their ancestors too.
 constexpr std::array kProducts = {
-    Product{"Edg/", "Edge", "Edg"},           Product{"EdgA/", "Edge Mobile", "EdgA"},
-    Product{"OPR/", "Opera", "OPR"},          Product{"SamsungBrowser/", "Samsung Internet", "SamsungBrowser"},
-    Product{"Whale/", "Whale", "Whale"},      Product{"KAKAOTALK", "KakaoTalk", "KAKAOTALK"},
-    Product{"NAVER(", "NAVER", ""},           Product{"FxiOS/", "Firefox iOS", "FxiOS"},
-    Product{"CriOS/", "Chrome Mobile iOS", "CriOS"}, Product{"Firefox/", "Firefox", "Firefox"},
-    Product{"Chrome/", "Chrome", "Chrome"},   Product{"Version/", "Safari", "Version"},
-    Product{"Trident/", "Internet Explorer", "rv:"}, Product{"MSIE ", "Internet Explorer", "MSIE"},
+    Product{"Edg/", "Edge", "Edg"},
+    Product{"EdgA/", "Edge Mobile", "EdgA"},
+    Product{"OPR/", "Opera", "OPR"},
+    Product{"SamsungBrowser/", "Samsung Internet", "SamsungBrowser"},
+    Product{"Whale/", "Whale", "Whale"},
+    Product{"KAKAOTALK", "KakaoTalk", "KAKAOTALK"},
+    Product{"NAVER(", "NAVER", ""},
+    Product{"FxiOS/", "Firefox iOS", "FxiOS"},
+    Product{"CriOS/", "Chrome Mobile iOS", "CriOS"},
+    Product{"Firefox/", "Firefox", "Firefox"},
+    Product{"Chrome/", "Chrome", "Chrome"},
+    Product{"Version/", "Safari", "Version"},
+    Product{"Trident/", "Internet Explorer", "rv:"},
+    Product{"MSIE ", "Internet Explorer", "MSIE"},
 };
 
 std::string_view windows_version(std::string_view text) {
@@ -215,7 +224,8 @@ class UserAgentProcessor final : public TextProcessor {
 UserAgent parse_user_agent(std::string_view text) {
   UserAgent out;
   read_system(text, out);
-  constexpr std::array kBots = {"bot", "Bot", "spider", "crawl", "Crawl", "Yeti", "Slurp", "facebookexternalhit"};
+  constexpr std::array kBots = {"bot",   "Bot",  "spider", "crawl",
+                                "Crawl", "Yeti", "Slurp",  "facebookexternalhit"};
   for (const char* bot : kBots) {
     if (text.find(bot) != std::string_view::npos) {
       out.device = "Bot";
@@ -225,7 +235,8 @@ UserAgent parse_user_agent(std::string_view text) {
     for (const Product& product : kProducts) {
       if (text.find(product.token) != std::string_view::npos) {
         out.name = product.name;
-        out.version = product.version_token.empty() ? std::string_view() : version_behind(text, product.version_token);
+        out.version =
+            product.version_token.empty() ? std::string_view() : version_behind(text, product.version_token);
         return out;
       }
     }
@@ -263,7 +274,8 @@ void describe(config::Schema<UrlOptions>& s) {
   s.field("field", &UrlOptions::field, "Field with the URL, whole or from its path on.");
   s.field("prefix", &UrlOptions::prefix,
           "Put before scheme, domain, port, path, query, fragment and username. A password is never kept.");
-  s.field("query_parameters", &UrlOptions::query_parameters, "One attribute query.NAME for each of the first 64.");
+  s.field("query_parameters", &UrlOptions::query_parameters,
+          "One attribute query.NAME for each of the first 64.");
 }
 
 std::unique_ptr<Processor> build(const UrlOptions& options, Builder& builder) {
@@ -272,7 +284,8 @@ std::unique_ptr<Processor> build(const UrlOptions& options, Builder& builder) {
 
 void describe(config::Schema<UserAgentOptions>& s) {
   s.field("field", &UserAgentOptions::field, "Field with the User-Agent header.");
-  s.field("prefix", &UserAgentOptions::prefix, "Put before name, version, os.name, os.version and device.type.");
+  s.field("prefix", &UserAgentOptions::prefix,
+          "Put before name, version, os.name, os.version and device.type.");
 }
 
 std::unique_ptr<Processor> build(const UserAgentOptions& options, Builder& builder) {

@@ -193,8 +193,9 @@ AnyValue Event::get(std::uint32_t ref) const {
     case FieldKind::kStatusCode: return int_value(span_.status_code);
     case FieldKind::kStatusMessage: return text_or_empty(span_.status_message);
     case FieldKind::kDuration:
-      return span_.start == 0 || span_.end == 0 ? AnyValue{}
-                                                : int_value(static_cast<std::int64_t>(span_.end - span_.start));
+      return span_.start == 0 || span_.end == 0
+                 ? AnyValue{}
+                 : int_value(static_cast<std::int64_t>(span_.end - span_.start));
     case FieldKind::kValue:
       return point_.has_integer ? int_value(point_.integer)
              : point_.has_real  ? real_value(point_.real)

@@ -1,8 +1,8 @@
 // One record on its way through pipelines: what processors read and change before it becomes a document.
 //
 // Values are views: into the message, the compiled pipelines or the event's arena. Identity (log.record.uid,
-// naru.pos, and the original body and time) is taken out before processors see the record, so they cannot forge or
-// lose it. The resource and the scope are read-only. Not thread-safe: one per worker.
+// naru.pos, and the original body and time) is taken out before processors see the record, so they cannot
+// forge or lose it. The resource and the scope are read-only. Not thread-safe: one per worker.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // The fields of records that pipelines may name, and the numbers by which compiled pipelines know them.
 //
 // Names are those of the documents: `body`, `severity.number`, `attributes["http.route"]` (or
-// attributes.http.route), `resource.attributes["service.name"]`. Which there are depends on the signal. Pure; not
-// thread-safe while it is built, then shared by all threads.
+// attributes.http.route), `resource.attributes["service.name"]`. Which there are depends on the signal. Pure;
+// not thread-safe while it is built, then shared by all threads.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,13 @@
 #include "prepper/prepper.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <future>
-#include <unistd.h>
 
 #include "tests/unit/prepper/fakes.h"
 #include "tests/unit/prepper/otlp_text.h"
@@ -703,17 +703,20 @@ class PipelineDirectory {
   }
 
  private:
-  const std::filesystem::path path_ = std::filesystem::temp_directory_path() / ("naru-pipelines-" + std::to_string(::getpid()));
+  const std::filesystem::path path_ =
+      std::filesystem::temp_directory_path() / ("naru-pipelines-" + std::to_string(::getpid()));
 };
 
 bool says(const Running& run, std::string_view text) {
-  return std::ranges::any_of(run.health.checks(), [&](const auto& check) { return check.reason.contains(text); });
+  return std::ranges::any_of(run.health.checks(),
+                             [&](const auto& check) { return check.reason.contains(text); });
 }
 
 TEST(Prepper, CountsWhatPipelinesDropAndMultiply) {
   PipelineDirectory directory;
-  directory.write("name: a\nprocessors:\n  - drop: {when: 'body == \"drop\"'}\n"
-                  "routes: [{when: 'body == \"two\"', dataset: x, continue: true}, {dataset: y}]\n");
+  directory.write(
+      "name: a\nprocessors:\n  - drop: {when: 'body == \"drop\"'}\n"
+      "routes: [{when: 'body == \"two\"', dataset: x, continue: true}, {dataset: y}]\n");
   Running run(directory.config());
   run.bus.put(kLogs, message({"one", "drop", "two"}, 0));
   run.bus.put(kLogs, message({"drop", "drop"}, 3));  // a message without any output is finished too
@@ -734,11 +737,12 @@ TEST(Prepper, AReloadWaitsUntilWhatIsInFlightIsCommitted) {
   std::promise<void> let_go;
   std::shared_future<void> gate(let_go.get_future());
   std::atomic<bool> held{false};
-  run.store.set_script([&, gate](FakeOpenSearch&, const FakeOpenSearch::Bulk&) -> std::optional<Result<net::HttpResponse>> {
-    held = true;
-    gate.wait();
-    return std::nullopt;
-  });
+  run.store.set_script(
+      [&, gate](FakeOpenSearch&, const FakeOpenSearch::Bulk&) -> std::optional<Result<net::HttpResponse>> {
+        held = true;
+        gate.wait();
+        return std::nullopt;
+      });
   run.bus.put(kLogs, message({"before"}, 0));
   ASSERT_TRUE(eventually([&] { return held.load(); }));
   directory.write("name: a\nroutes: [{dataset: new}]\n");
@@ -776,9 +780,11 @@ TEST(Prepper, AReloadThatFindsNoRestKeepsThePipelinesBefore) {
   config.pipelines.rest_max = milliseconds(20);
   Running run(std::move(config));
   std::atomic<bool> stuck{true};
-  run.store.set_script([&](FakeOpenSearch&, const FakeOpenSearch::Bulk&) -> std::optional<Result<net::HttpResponse>> {
-    return stuck ? std::optional<Result<net::HttpResponse>>(fail(ErrorCode::kUnavailable, "away")) : std::nullopt;
-  });
+  run.store.set_script(
+      [&](FakeOpenSearch&, const FakeOpenSearch::Bulk&) -> std::optional<Result<net::HttpResponse>> {
+        return stuck ? std::optional<Result<net::HttpResponse>>(fail(ErrorCode::kUnavailable, "away"))
+                     : std::nullopt;
+      });
   run.bus.put(kLogs, message({"x"}, 0));
   const auto waits = [&] { return says(run, "the changed pipelines wait"); };
   directory.write("name: a\nroutes: [{dataset: new}]\n");

@@ -31,9 +31,9 @@ const std::vector<Known>& fields() {
 
 std::optional<KnownField> vocabulary(const Field& field) {
   const auto at = std::ranges::find(fields(), field.text(), &Known::text);
-  return at == fields().end() ? std::nullopt
-                              : std::optional(KnownField{at->type, static_cast<std::uint32_t>(
-                                                                       at - fields().begin())});
+  return at == fields().end()
+             ? std::nullopt
+             : std::optional(KnownField{at->type, static_cast<std::uint32_t>(at - fields().begin())});
 }
 
 class TestRecord : public Record {
@@ -105,7 +105,8 @@ TEST(Expression, MatchesPatternsAndIgnoresCase) {
 TEST(Expression, FindsAValueAmongOthers) {
   EXPECT_TRUE(holds("dl.kind in ('spans', 'logs') and dl.status in (1, -2, 400.0) and dl.late in (true)"));
   EXPECT_TRUE(holds("attributes['n'] in ('1.5', 1.5)"));
-  EXPECT_FALSE(holds("dl.kind in ('LOGS') or attributes['gone'] in ('', 0, false) or not dl.status in (400)"));
+  EXPECT_FALSE(
+      holds("dl.kind in ('LOGS') or attributes['gone'] in ('', 0, false) or not dl.status in (400)"));
 }
 
 TEST(Expression, Calculates) {

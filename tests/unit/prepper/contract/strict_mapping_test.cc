@@ -18,9 +18,10 @@ constexpr std::string_view kMapping = R"({"mappings":{"dynamic":"strict","proper
 TEST(StrictMapping, TakesWhatOpenSearchTakes) {
   const StrictMapping mapping = *StrictMapping::parse(kMapping);
   EXPECT_EQ(mapping.fields(), 12u);
-  EXPECT_THAT(mapping.refusals(R"({"n":1,"d":1.5,"b":true,"t":"2026-01-02T03:04:05Z","k":"x","ip":"::1","o":{"x":1},
+  EXPECT_THAT(
+      mapping.refusals(R"({"n":1,"d":1.5,"b":true,"t":"2026-01-02T03:04:05Z","k":"x","ip":"::1","o":{"x":1},
                                    "bag":{"a":{"b":[1,"c"]}},"list":[{"x":1},{"x":2}],"any":{"z":[1]}})"),
-              IsEmpty());
+      IsEmpty());
 }
 
 TEST(StrictMapping, SaysWhatOpenSearchWouldRefuse) {
@@ -42,15 +43,18 @@ TEST(StrictMapping, SaysWhatOpenSearchWouldRefuse) {
 
 TEST(StrictMapping, ForbidsFielddataAndOpenMappings) {
   EXPECT_THAT(StrictMapping::parse(kMapping)->forbidden(), IsEmpty());
-  const auto open = StrictMapping::parse(R"({"properties":{"a":{"properties":{"b":{"type":"text","fielddata":true}}}}})");
-  EXPECT_THAT(open->forbidden(), ElementsAre(HasSubstr("a.b: fielddata: true"), HasSubstr("dynamic is 'true'")));
+  const auto open =
+      StrictMapping::parse(R"({"properties":{"a":{"properties":{"b":{"type":"text","fielddata":true}}}}})");
+  EXPECT_THAT(open->forbidden(),
+              ElementsAre(HasSubstr("a.b: fielddata: true"), HasSubstr("dynamic is 'true'")));
 }
 
 TEST(StrictMapping, ComparesTypesAndFields) {
   const auto here = StrictMapping::parse(R"({"properties":{"a":{"type":"long"},"b":{"type":"ip"}}})");
   const auto there = StrictMapping::parse(R"({"properties":{"a":{"type":"keyword"},"c":{"type":"ip"}}})");
-  EXPECT_THAT(here->differences(*there),
-              ElementsAre("a: long here, keyword there", "b: ip here, missing there", "c: missing here, ip there"));
+  EXPECT_THAT(
+      here->differences(*there),
+      ElementsAre("a: long here, keyword there", "b: ip here, missing there", "c: missing here, ip there"));
   EXPECT_FALSE(StrictMapping::parse("{}"));
 }
 

@@ -45,15 +45,20 @@ routes:
 }
 
 TEST(PipelineConfig, AFieldMustBeOneOfItsSignal) {
-  EXPECT_THAT(errors_of("name: p\nsource: {signal: traces}\nprocessors:\n  - json: {}\n"), HasSubstr("'body' is no field of traces"));
-  EXPECT_THAT(errors_of("name: p\nsource: {signal: metrics, filter: 'name == \"x\" and value > 3'}\nprocessors: [drop]\n"), "");
+  EXPECT_THAT(errors_of("name: p\nsource: {signal: traces}\nprocessors:\n  - json: {}\n"),
+              HasSubstr("'body' is no field of traces"));
+  EXPECT_THAT(
+      errors_of(
+          "name: p\nsource: {signal: metrics, filter: 'name == \"x\" and value > 3'}\nprocessors: [drop]\n"),
+      "");
 }
 
 TEST(Pipeline, StepsThatFailDoWhatOnErrorSays) {
-  for (const auto& [on_error, outcome] : std::map<std::string, RunOutcome>{{"mark", RunOutcome::kDocument},
-                                                                          {"ignore", RunOutcome::kDocument},
-                                                                          {"drop", RunOutcome::kDropped},
-                                                                          {"dead_letter", RunOutcome::kDeadLetter}}) {
+  for (const auto& [on_error, outcome] :
+       std::map<std::string, RunOutcome>{{"mark", RunOutcome::kDocument},
+                                         {"ignore", RunOutcome::kDocument},
+                                         {"drop", RunOutcome::kDropped},
+                                         {"dead_letter", RunOutcome::kDeadLetter}}) {
     Running p("  - json: {name: parse, on_error: " + on_error + "}\n");
     EXPECT_EQ(p.run("no json"), outcome) << on_error;
     EXPECT_EQ(p.error(), on_error == "mark" ? "'parse: the text is no JSON object'" : "");
@@ -114,11 +119,13 @@ routes:
   - {dataset: first}
 )"});
   Encoding encoding(std::move(config));
-  const auto message = encoding.encode(otlp::Signal::kLogs, logs({"plain", "drop me", "{broken", "both", "twice"}));
+  const auto message =
+      encoding.encode(otlp::Signal::kLogs, logs({"plain", "drop me", "{broken", "both", "twice"}));
   const auto documents = encoding.documents();
   EXPECT_THAT(indices(documents),
-              ElementsAre("logs-otel-v1-first-2026.01.02", "logs-otel-v1-extra-2026.01.02", "logs-otel-v1-first-2026.01.02",
-                          "logs-otel-v1-first-2026.01.02", "logs-otel-v1-first-2026.01.02"));
+              ElementsAre("logs-otel-v1-first-2026.01.02", "logs-otel-v1-extra-2026.01.02",
+                          "logs-otel-v1-first-2026.01.02", "logs-otel-v1-first-2026.01.02",
+                          "logs-otel-v1-first-2026.01.02"));
   EXPECT_EQ(message->records, 5u);
   EXPECT_EQ(message->documents, 5u);
   EXPECT_EQ(message->created, 2u);
@@ -135,7 +142,8 @@ routes:
 
 TEST(EncoderWithPipelines, WhatNoPipelineTakesIsAsWithout) {
   EncoderConfig config;
-  config.pipelines = source_of({"name: one\nsource: {filter: 'resource.attributes[\"log.type\"] == \"a\"'}\nprocessors: [drop]\n"});
+  config.pipelines = source_of(
+      {"name: one\nsource: {filter: 'resource.attributes[\"log.type\"] == \"a\"'}\nprocessors: [drop]\n"});
   Encoding with(std::move(config)), without;
   with.encode(otlp::Signal::kLogs, logs({"x", "y"}, "b"));
   without.encode(otlp::Signal::kLogs, logs({"x", "y"}, "b"));
@@ -167,8 +175,10 @@ processors:
 
 TEST(EncoderWithPipelines, EveryPipelineThatTakesARecordGetsItUnchanged) {
   EncoderConfig config;
-  config.pipelines = source_of({"name: one\nprocessors:\n  - set: {field: body, value: one}\nroutes: [{dataset: one}]\n",
-                                "name: two\nprocessors:\n  - set: {field: attributes.was, expression: body}\nroutes: [{dataset: two}]\n"});
+  config.pipelines =
+      source_of({"name: one\nprocessors:\n  - set: {field: body, value: one}\nroutes: [{dataset: one}]\n",
+                 "name: two\nprocessors:\n  - set: {field: attributes.was, expression: body}\nroutes: "
+                 "[{dataset: two}]\n"});
   Encoding encoding(std::move(config));
   encoding.encode(otlp::Signal::kLogs, logs({"x"}));
   const auto documents = encoding.documents();
@@ -226,7 +236,8 @@ TEST(EncoderWithPipelines, AggregatesAreExactAndTheSameWhenReadAgain) {
 
 TEST(EncoderWithPipelines, MoreKeysThanAllowedAreAFailureAndNothingIsLost) {
   EncoderConfig config;
-  config.pipelines = source_of({"name: one\nprocessors:\n  - aggregate: {metric: n, by: [body], keys_max: 2}\n"});
+  config.pipelines =
+      source_of({"name: one\nprocessors:\n  - aggregate: {metric: n, by: [body], keys_max: 2}\n"});
   Encoding encoding(std::move(config));
   const auto message = encoding.encode(otlp::Signal::kLogs, logs({"a", "b", "c", "a"}));
   EXPECT_EQ(message->merged, 3u);
@@ -242,7 +253,8 @@ TEST(ExponentialHistogram, BucketsAddUpAndBoundTheirValues) {
     ExponentialHistogram histogram;
     std::vector<double> values;
     for (int i = 0; i < 200; ++i) {
-      const double value = std::exp(std::uniform_real_distribution<double>(-20, 20)(random)) * (random() % 7 == 0 ? -1 : 1);
+      const double value =
+          std::exp(std::uniform_real_distribution<double>(-20, 20)(random)) * (random() % 7 == 0 ? -1 : 1);
       values.push_back(random() % 20 == 0 ? 0 : value);
       histogram.add(values.back());
     }
@@ -276,7 +288,8 @@ TEST(ExponentialHistogram, BucketsAddUpAndBoundTheirValues) {
       EXPECT_LE(counts.size(), ExponentialHistogram::kBucketsMax + 1);
       const double step = std::ldexp(1.0, -histogram.scale());
       for (std::size_t i = 0; i < counts.size(); ++i) {
-        const double low = std::exp2((offset + static_cast<double>(i)) * step), high = std::exp2((offset + static_cast<double>(i) + 1) * step);
+        const double low = std::exp2((offset + static_cast<double>(i)) * step),
+                     high = std::exp2((offset + static_cast<double>(i) + 1) * step);
         const auto inside = std::ranges::count_if(values, [&](double value) {
           return value * sign > low * (1 - 1e-9) && value * sign <= high * (1 + 1e-9);
         });

@@ -57,7 +57,8 @@ inline std::string shown(const AnyValue& value) {
 class Running : public IdentitySource {
  public:
   // `steps`: elements of `processors`, each line indented by two.
-  explicit Running(const std::string& steps, const std::string& more = "", const std::string& path = "test.yaml") {
+  explicit Running(const std::string& steps, const std::string& more = "",
+                   const std::string& path = "test.yaml") {
     const PipelineSet::File file{path, "name: test\n" + more + "\nprocessors:\n" + steps};
     auto compiled = PipelineSet::compile({&file, 1}, tables);
     EXPECT_TRUE(compiled.has_value()) << (compiled ? "" : compiled.error().message());

@@ -467,15 +467,19 @@ TEST(SpanDocument, OfAChildHasNone) {
 }
 
 TEST(SpanDocument, OfAChildHasTheGroupOfARootOfItsMessageOrOfOneBefore) {
-  const auto span = [](std::string_view trace, std::string_view id, std::string_view parent, std::string_view name) {
-    return bytes_field(1, trace) + bytes_field(2, id) + (parent.empty() ? "" : bytes_field(4, parent)) + bytes_field(5, name) +
-           fixed64_field(7, kTestTime) + fixed64_field(8, kTestTime + 1500);
+  const auto span = [](std::string_view trace, std::string_view id, std::string_view parent,
+                       std::string_view name) {
+    return bytes_field(1, trace) + bytes_field(2, id) + (parent.empty() ? "" : bytes_field(4, parent)) +
+           bytes_field(5, name) + fixed64_field(7, kTestTime) + fixed64_field(8, kTestTime + 1500);
   };
   Encoding encoding;
-  encoding.encode(otlp::Signal::kTraces, request("", "", {span("0123456789ABCDEF", "childAAA", "rootAAAA", "child"),
-                                                          span("0123456789ABCDEF", "rootAAAA", "", "GET /cart"),
-                                                          span("FEDCBA9876543210", "strayAAA", "rootBBBB", "stray")}));
-  encoding.encode(otlp::Signal::kTraces, request("", "", {span("0123456789ABCDEF", "laterAAA", "rootAAAA", "later")}), 8);
+  encoding.encode(otlp::Signal::kTraces,
+                  request("", "",
+                          {span("0123456789ABCDEF", "childAAA", "rootAAAA", "child"),
+                           span("0123456789ABCDEF", "rootAAAA", "", "GET /cart"),
+                           span("FEDCBA9876543210", "strayAAA", "rootBBBB", "stray")}));
+  encoding.encode(otlp::Signal::kTraces,
+                  request("", "", {span("0123456789ABCDEF", "laterAAA", "rootAAAA", "later")}), 8);
   const auto documents = encoding.documents();
   ASSERT_EQ(documents.size(), 4u);
   const std::string group = R"("traceGroup":"GET /cart","traceGroupFields":{"statusCode":0,"endTime":)";

@@ -44,9 +44,10 @@ TEST(Fields, ConvertCaseSplitJoinTruncateSeverity) {
   - truncate: {fields: [attributes.long], bytes_max: 4}
   - severity: {field: attributes.level}
 )");
-  p.run(R"({"n":" 12 ","t":true,"d":"1.5","b":"Yes","u":"abc가","s":"a, b ,c","j":"x|y","long":"ab가나","level":"Warning"})");
-  EXPECT_THAT(p.attributes(), ElementsAre("n=12", "t=1", "d=1.5d", "b=true", "u='ABC가'", "s=['a','b','c']", "j='x+y'",
-                                          "long='ab'", "level='Warning'"));
+  p.run(
+      R"({"n":" 12 ","t":true,"d":"1.5","b":"Yes","u":"abc가","s":"a, b ,c","j":"x|y","long":"ab가나","level":"Warning"})");
+  EXPECT_THAT(p.attributes(), ElementsAre("n=12", "t=1", "d=1.5d", "b=true", "u='ABC가'", "s=['a','b','c']",
+                                          "j='x+y'", "long='ab'", "level='Warning'"));
   EXPECT_EQ(p.event->log().severity_number, 13);
   p.run(R"({"n":"twelve"})");
   EXPECT_EQ(p.attribute("n"), "'twelve'");
@@ -54,8 +55,9 @@ TEST(Fields, ConvertCaseSplitJoinTruncateSeverity) {
 }
 
 TEST(Fields, TargetsRefuseWhatTheyCannotHold) {
-  Running p("  - set: {field: traceId, value: xyz}\n  - set: {field: severity.number, value: '99', type: int}\n"
-            "  - set: {field: time, value: tomorrow}\n  - set: {field: spanId, value: '0102030405060708'}\n");
+  Running p(
+      "  - set: {field: traceId, value: xyz}\n  - set: {field: severity.number, value: '99', type: int}\n"
+      "  - set: {field: time, value: tomorrow}\n  - set: {field: spanId, value: '0102030405060708'}\n");
   p.run("x");
   EXPECT_EQ(p.counted("failures", "set"), 1u);  // of the first of three steps with that name
   EXPECT_TRUE(p.event->log().trace_id.empty());
@@ -124,7 +126,10 @@ class EnrichTest : public testing::Test {
 
 TEST_F(EnrichTest, FromCsvWithQuotesAndNewVersions) {
   write("t.csv", "name,team,note\nsvc-1,red,\"a, \"\"b\"\"\"\nsvc-2,,x\r\n\nsvc-1,second,y\n");
-  Running p("  - enrich: {table: t.csv, column: name, field: body, set: {team: attributes.team, note: attributes.note}}\n", "", path("p.yaml"));
+  Running p(
+      "  - enrich: {table: t.csv, column: name, field: body, set: {team: attributes.team, note: "
+      "attributes.note}}\n",
+      "", path("p.yaml"));
   p.run("svc-1");
   EXPECT_THAT(p.attributes(), ElementsAre("note='a, \"b\"'", "team='red'"));
   p.run("svc-2");
@@ -156,8 +161,10 @@ TEST_F(EnrichTest, FromCsvWithQuotesAndNewVersions) {
 TEST_F(EnrichTest, FromJsonByKeyAndFromRows) {
   write("by_key.json", R"({"7":{"team":"red","size":3}})");
   write("rows.json", R"([{"id":7,"on":true},{"id":8,"on":false}])");
-  Running p("  - enrich: {table: by_key.json, field: body, set: {team: attributes.team, size: attributes.size}}\n"
-            "  - enrich: {table: rows.json, column: id, field: body, set: {on: attributes.on}}\n", "", path("p.yaml"));
+  Running p(
+      "  - enrich: {table: by_key.json, field: body, set: {team: attributes.team, size: attributes.size}}\n"
+      "  - enrich: {table: rows.json, column: id, field: body, set: {on: attributes.on}}\n",
+      "", path("p.yaml"));
   p.run("7");
   EXPECT_THAT(p.attributes(), ElementsAre("size=3", "team='red'", "on=true"));
 }
@@ -165,7 +172,8 @@ TEST_F(EnrichTest, FromJsonByKeyAndFromRows) {
 TEST_F(EnrichTest, AFileThatIsMissingOrLacksAColumnIsAnErrorAtLoad) {
   write("t.csv", "name,team\n");
   const auto errors = [&](const std::string& options) {
-    const PipelineSet::File file{path("p.yaml"), "name: p\nprocessors:\n  - enrich: {" + options + ", field: body}\n"};
+    const PipelineSet::File file{path("p.yaml"),
+                                 "name: p\nprocessors:\n  - enrich: {" + options + ", field: body}\n"};
     const auto compiled = PipelineSet::compile({&file, 1}, std::make_shared<EnrichmentStore>());
     return compiled ? "" : compiled.error().message();
   };
@@ -178,7 +186,8 @@ TEST_F(EnrichTest, GeoIpFromAMaxMindFileAndItsNextVersion) {
   using M = MmdbWriter;
   const auto city = [](const std::string& name, double latitude) {
     return M::map({{"city", M::map({{"names", M::map({{"en", M::text(name)}})}})},
-                   {"country", M::map({{"iso_code", M::text("KR")}, {"names", M::map({{"en", M::text("South Korea")}})}})},
+                   {"country", M::map({{"iso_code", M::text("KR")},
+                                       {"names", M::map({{"en", M::text("South Korea")}})}})},
                    {"location", M::map({{"latitude", M::real(latitude)}, {"longitude", M::real(127)}})},
                    {"autonomous_system_number", M::number(4766)}});
   };
@@ -187,9 +196,10 @@ TEST_F(EnrichTest, GeoIpFromAMaxMindFileAndItsNextVersion) {
   write("geo.mmdb", writer.finish("Test-City"));
   Running p("  - geoip: {database: geo.mmdb, field: body, prefix: client.}\n", "", path("p.yaml"));
   p.run("203.0.113.9");
-  EXPECT_THAT(p.attributes(), ElementsAre("client.geo.country.iso_code='KR'", "client.geo.country.name='South Korea'",
-                                          "client.geo.locality.name='Seoul'", "client.geo.location.lat=37.5d",
-                                          "client.geo.location.lon=127d", "client.as.number=4766"));
+  EXPECT_THAT(p.attributes(),
+              ElementsAre("client.geo.country.iso_code='KR'", "client.geo.country.name='South Korea'",
+                          "client.geo.locality.name='Seoul'", "client.geo.location.lat=37.5d",
+                          "client.geo.location.lon=127d", "client.as.number=4766"));
   p.run("203.0.114.9");
   EXPECT_THAT(p.attributes(), ElementsAre());
   p.run("::ffff:203.0.113.9");

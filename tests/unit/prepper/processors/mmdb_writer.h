@@ -1,4 +1,5 @@
-// Writes small MaxMind databases (MaxMind DB file format 2.0) for tests: an IPv6 tree with 24-bit records, IPv4 below
+// Writes small MaxMind databases (MaxMind DB file format 2.0) for tests: an IPv6 tree with 24-bit records,
+// IPv4 below
 // ::/96.
 #pragma once
 
@@ -15,7 +16,9 @@ class MmdbWriter {
  public:
   // Encoded values.
   static std::string text(std::string_view value) { return control(2, value.size()) + std::string(value); }
-  static std::string real(double value) { return control(3, 8) + big_endian(__builtin_bit_cast(std::uint64_t, value), 8); }
+  static std::string real(double value) {
+    return control(3, 8) + big_endian(__builtin_bit_cast(std::uint64_t, value), 8);
+  }
   static std::string number(std::uint32_t value) { return control(6, 4) + big_endian(value, 4); }
   static std::string small(std::uint16_t value) { return control(5, 2) + big_endian(value, 2); }
   static std::string large(std::uint64_t value) { return control(9, 8) + big_endian(value, 8); }

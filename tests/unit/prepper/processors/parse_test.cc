@@ -15,7 +15,8 @@ using testing::HasSubstr;
 
 TEST(JsonProcessor, FlattensObjectsKeepsArraysAndLosesNoDigit) {
   Running p("  - json: {}\n");
-  p.run(R"( {"a":1,"b":{"c":"x\ny","d":{"e":null}},"f":[1,{"g":true}],"h":-1.5e3,"big":18446744073709551615,"":"e"} )");
+  p.run(
+      R"( {"a":1,"b":{"c":"x\ny","d":{"e":null}},"f":[1,{"g":true}],"h":-1.5e3,"big":18446744073709551615,"":"e"} )");
   EXPECT_THAT(p.attributes(), ElementsAre("a=1", "b.c='x\ny'", "f=[1,{g:true}]", "h=-1500d",
                                           "big='18446744073709551615'", "='e'"));
 }
@@ -31,7 +32,8 @@ TEST(JsonProcessor, OverwritesWhatTheRecordHadAndLeavesItAloneOnFailure) {
   std::string broken;
   append_value(broken, text_value(R"({"level":"new","n":)"));
   p.run_encoded(broken, attributes);
-  EXPECT_THAT(p.attributes(), ElementsAre("level='old'", "naru.pipeline_error='json: the text is no JSON object'"));
+  EXPECT_THAT(p.attributes(),
+              ElementsAre("level='old'", "naru.pipeline_error='json: the text is no JSON object'"));
   EXPECT_EQ(shown(p.event->body()), R"('{"level":"new","n":')");
 }
 
@@ -51,11 +53,14 @@ TEST(JsonProcessor, BoundsFieldsAndDepth) {
 TEST(JsonProcessor, TwoTextsOfOneRecordDoNotDisturbEachOther) {
   Running p("  - json: {}\n  - json: {field: attributes.inner, prefix: inner.}\n");
   p.run(R"({"first":"esc\taped","inner":"{\"x\":\"y\\tz\"}"})");
-  EXPECT_THAT(p.attributes(), ElementsAre("first='esc\taped'", "inner='{\"x\":\"y\\tz\"}'", "inner.x='y\tz'"));
+  EXPECT_THAT(p.attributes(),
+              ElementsAre("first='esc\taped'", "inner='{\"x\":\"y\\tz\"}'", "inner.x='y\tz'"));
 }
 
 TEST(GrokProcessor, NamesAndTypesThePartsOfTheFirstPatternThatMatches) {
-  Running p("  - grok: {patterns: ['^nothing', '^%{IP:ip} %{NUMBER:took:double} %{INT:n:int}(?: %{WORD:word})?$']}\n");
+  Running p(
+      "  - grok: {patterns: ['^nothing', '^%{IP:ip} %{NUMBER:took:double} %{INT:n:int}(?: "
+      "%{WORD:word})?$']}\n");
   p.run("10.0.0.1 1.5 7");
   EXPECT_THAT(p.attributes(), ElementsAre("ip='10.0.0.1'", "took=1.5d", "n=7"));
   p.run("10.0.0.999 1.5 7");
@@ -73,12 +78,33 @@ TEST(Grok, RefusesUnknownAndCircularPatterns) {
 // Every usual pattern compiles, and one text for each that must match as a whole.
 TEST(Grok, UsualPatternsMatchWhatTheyAreFor) {
   const std::vector<std::pair<std::string, std::string>> texts = {
-      {"INT", "-12"}, {"NUMBER", "+1.5"}, {"BASE16NUM", "0xfF"}, {"WORD", "ab_1"}, {"UUID", "123e4567-e89b-12d3-a456-426614174000"},
-      {"MAC", "00:1a:2B:3c:4d:5e"}, {"IPV4", "255.0.10.1"}, {"IPV6", "2001:db8::1"}, {"IPV6", "::ffff:10.0.0.1"}, {"IPORHOST", "web-1.example.com"},
-      {"HOSTPORT", "a.b:8080"}, {"UNIXPATH", "/var/log/x"}, {"WINPATH", "C:\\a\\b"}, {"URI", "https://u:p@h.example:1/x?y=1"}, {"EMAILADDRESS", "a.b@c.example"},
-      {"MONTH", "September"}, {"DAY", "Tue"}, {"TIMESTAMP_ISO8601", "2026-01-02T03:04:05.678+09:00"}, {"HTTPDATE", "02/Jan/2026:03:04:05 +0900"},
-      {"SYSLOGTIMESTAMP", "Jan  2 03:04:05"}, {"LOGLEVEL", "WARNING"}, {"JAVACLASS", "com.example.A$B"}, {"QS", "\"a \\\" b\""}, {"DATE_EU", "2.1.2026"},
-      {"DATESTAMP_RFC2822", "Fri, 2 Jan 2026 03:04:05 +0000"}, {"SYSLOGBASE", "Jan 12 03:04:05 web sshd[12]:"}, {"MULTILINEDATA", "a\nb"}};
+      {"INT", "-12"},
+      {"NUMBER", "+1.5"},
+      {"BASE16NUM", "0xfF"},
+      {"WORD", "ab_1"},
+      {"UUID", "123e4567-e89b-12d3-a456-426614174000"},
+      {"MAC", "00:1a:2B:3c:4d:5e"},
+      {"IPV4", "255.0.10.1"},
+      {"IPV6", "2001:db8::1"},
+      {"IPV6", "::ffff:10.0.0.1"},
+      {"IPORHOST", "web-1.example.com"},
+      {"HOSTPORT", "a.b:8080"},
+      {"UNIXPATH", "/var/log/x"},
+      {"WINPATH", "C:\\a\\b"},
+      {"URI", "https://u:p@h.example:1/x?y=1"},
+      {"EMAILADDRESS", "a.b@c.example"},
+      {"MONTH", "September"},
+      {"DAY", "Tue"},
+      {"TIMESTAMP_ISO8601", "2026-01-02T03:04:05.678+09:00"},
+      {"HTTPDATE", "02/Jan/2026:03:04:05 +0900"},
+      {"SYSLOGTIMESTAMP", "Jan  2 03:04:05"},
+      {"LOGLEVEL", "WARNING"},
+      {"JAVACLASS", "com.example.A$B"},
+      {"QS", "\"a \\\" b\""},
+      {"DATE_EU", "2.1.2026"},
+      {"DATESTAMP_RFC2822", "Fri, 2 Jan 2026 03:04:05 +0000"},
+      {"SYSLOGBASE", "Jan 12 03:04:05 web sshd[12]:"},
+      {"MULTILINEDATA", "a\nb"}};
   for (const auto& [name, text] : texts) {
     const auto pattern = expand_grok("^(?:%{" + name + "})$", {});
     ASSERT_TRUE(pattern) << name;
@@ -154,8 +180,9 @@ TEST(UrlProcessor, TakesUrlsApartAndNeverKeepsAPassword) {
   Running p("  - url: {field: body, query_parameters: true}\n");
   p.run("https://alice:secret@shop.example:8443/a/b?x=1&y=%41+b#top");
   EXPECT_THAT(p.attributes(),
-              ElementsAre("url.fragment='top'", "url.query='x=1&y=%41+b'", "url.scheme='https'", "url.username='alice'",
-                          "url.domain='shop.example'", "url.port=8443", "url.path='/a/b'", "url.query.x='1'", "url.query.y='A b'"));
+              ElementsAre("url.fragment='top'", "url.query='x=1&y=%41+b'", "url.scheme='https'",
+                          "url.username='alice'", "url.domain='shop.example'", "url.port=8443",
+                          "url.path='/a/b'", "url.query.x='1'", "url.query.y='A b'"));
   p.run("/only/path");
   EXPECT_THAT(p.attributes(), ElementsAre("url.path='/only/path'"));
   p.run("http://[2001:db8::1]/x");
@@ -172,12 +199,17 @@ TEST(UserAgent, NamesBrowsersSystemsBotsAndTools) {
     return std::string(agent.name) + "/" + std::string(agent.version) + " " + std::string(agent.os) + " " +
            std::string(agent.os_version) + " " + std::string(agent.device);
   };
-  EXPECT_EQ(said("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36 Edg/120.0.1"),
+  EXPECT_EQ(said("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+                 "Chrome/120.0.0.0 Safari/537.36 Edg/120.0.1"),
             "Edge/120.0.1 Windows 10 Desktop");
-  EXPECT_EQ(said("Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1 Mobile/15E148 Safari/604.1"),
+  EXPECT_EQ(said("Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+                 "Gecko) Version/17.1 Mobile/15E148 Safari/604.1"),
             "Safari/17.1 iOS 17_1 Mobile");
-  EXPECT_EQ(said("Mozilla/5.0 (Linux; Android 13; SM-S911N) AppleWebKit/537.36 Chrome/112.0.0.0 Mobile Safari/537.36"), "Chrome/112.0.0.0 Android 13 Mobile");
-  EXPECT_EQ(said("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"), "Googlebot/2.1   Bot");
+  EXPECT_EQ(said("Mozilla/5.0 (Linux; Android 13; SM-S911N) AppleWebKit/537.36 Chrome/112.0.0.0 Mobile "
+                 "Safari/537.36"),
+            "Chrome/112.0.0.0 Android 13 Mobile");
+  EXPECT_EQ(said("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"),
+            "Googlebot/2.1   Bot");
   EXPECT_EQ(said("curl/8.5.0"), "curl/8.5.0   Tool");
   EXPECT_EQ(said(""), "/   ");
 }
@@ -193,13 +225,17 @@ TEST(DateFormat, ReadsTheFormsOfLogs) {
   EXPECT_EQ(read("iso8601", "2026-01-02", utc), "2026-01-02T00:00:00.000000000Z");
   EXPECT_EQ(read("unix", "1767322800.25", utc), "2026-01-02T03:00:00.250000000Z");
   EXPECT_EQ(read("unix_ms", "1767322800123", utc), "2026-01-02T03:00:00.123000000Z");
-  EXPECT_EQ(read("dd/MMM/yyyy:HH:mm:ss Z", "02/Jan/2026:12:00:01 +0900", utc), "2026-01-02T03:00:01.000000000Z");
+  EXPECT_EQ(read("dd/MMM/yyyy:HH:mm:ss Z", "02/Jan/2026:12:00:01 +0900", utc),
+            "2026-01-02T03:00:01.000000000Z");
   EXPECT_EQ(read("MMM d HH:mm:ss", "Dec 31 23:59:59", utc), "2025-12-31T23:59:59.000000000Z");  // last year
   EXPECT_EQ(read("MMM d HH:mm:ss", "Jan  2 02:00:00", utc), "2026-01-02T02:00:00.000000000Z");
   EXPECT_EQ(read("M/d/yy h:mm:ss a", "1/2/26 12:04:05 AM", utc), "2026-01-02T00:04:05.000000000Z");
-  EXPECT_EQ(read("EEE, dd MMM yyyy HH:mm:ss z", "Fri, 02 Jan 2026 03:04:05 GMT", utc), "2026-01-02T03:04:05.000000000Z");
-  EXPECT_EQ(read("yyyy-MM-dd'T'HH:mm", "2026-07-01T12:00", *TimeZone::load("Europe/Berlin")), "2026-07-01T10:00:00.000000000Z");
-  EXPECT_EQ(read("yyyy-MM-dd'T'HH:mm", "2026-01-01T12:00", *TimeZone::load("Asia/Seoul")), "2026-01-01T03:00:00.000000000Z");
+  EXPECT_EQ(read("EEE, dd MMM yyyy HH:mm:ss z", "Fri, 02 Jan 2026 03:04:05 GMT", utc),
+            "2026-01-02T03:04:05.000000000Z");
+  EXPECT_EQ(read("yyyy-MM-dd'T'HH:mm", "2026-07-01T12:00", *TimeZone::load("Europe/Berlin")),
+            "2026-07-01T10:00:00.000000000Z");
+  EXPECT_EQ(read("yyyy-MM-dd'T'HH:mm", "2026-01-01T12:00", *TimeZone::load("Asia/Seoul")),
+            "2026-01-01T03:00:00.000000000Z");
   EXPECT_EQ(read("yyyy-MM-dd", "2025-02-29", utc), "none");
   EXPECT_EQ(read("yyyy-MM-dd", "2024-02-29", utc), "2024-02-29T00:00:00.000000000Z");
   EXPECT_EQ(read("yyyy-MM-dd", "1969-12-31", utc), "none");

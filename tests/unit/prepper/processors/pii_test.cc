@@ -24,14 +24,16 @@ std::vector<std::string> found(std::string_view text, unsigned kinds = kAll) {
     EXPECT_GT(hit.end, hit.begin);
     EXPECT_LE(hit.end, text.size());
     end = hit.end;
-    out.push_back(std::string(to_string(hit.kind)) + ":" + std::string(text.substr(hit.begin, hit.end - hit.begin)));
+    out.push_back(std::string(to_string(hit.kind)) + ":" +
+                  std::string(text.substr(hit.begin, hit.end - hit.begin)));
   }
   return out;
 }
 using Hits = std::vector<std::string>;
 
 TEST(Pii, FindsMailboxes) {
-  EXPECT_EQ(found("mail alice.b+x@shop.example.com, or bob@x.kr."), (Hits{"email:alice.b+x@shop.example.com", "email:bob@x.kr"}));
+  EXPECT_EQ(found("mail alice.b+x@shop.example.com, or bob@x.kr."),
+            (Hits{"email:alice.b+x@shop.example.com", "email:bob@x.kr"}));
   EXPECT_EQ(found("4111111111111111@x.kr"), (Hits{"email:4111111111111111@x.kr"}));
   EXPECT_EQ(found("@x.kr a@b a@.kr user@host"), Hits{});
 }
@@ -53,7 +55,8 @@ TEST(Pii, FindsTelephones) {
   EXPECT_EQ(found("call 010-1234-5678, 01012345678, 02-123-4567 or 031.123.4567"),
             (Hits{"phone:010-1234-5678", "phone:01012345678", "phone:02-123-4567", "phone:031.123.4567"}));
   EXPECT_EQ(found("+82 10-1234-5678, +1 (212) 555-0123, (212) 555-0123, 212-555-0123"),
-            (Hits{"phone:+82 10-1234-5678", "phone:+1 (212) 555-0123", "phone:(212) 555-0123", "phone:212-555-0123"}));
+            (Hits{"phone:+82 10-1234-5678", "phone:+1 (212) 555-0123", "phone:(212) 555-0123",
+                  "phone:212-555-0123"}));
   EXPECT_EQ(found("2026-01-02 03:04:05 took 123 456 7890 bytes 010-12-34"), Hits{});
 }
 
@@ -64,7 +67,8 @@ TEST(Pii, FindsResidentNumbers) {
 
 TEST(Pii, FindsTokens) {
   const std::string jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_def";
-  EXPECT_EQ(found("Authorization: Bearer abcdef012345== and " + jwt), (Hits{"token:abcdef012345==", "token:" + jwt}));
+  EXPECT_EQ(found("Authorization: Bearer abcdef012345== and " + jwt),
+            (Hits{"token:abcdef012345==", "token:" + jwt}));
   EXPECT_EQ(found("AKIAIOSFODNN7EXAMPLE ghp_0123456789abcdefghijABCDEFGHIJ0123"),
             (Hits{"token:AKIAIOSFODNN7EXAMPLE", "token:ghp_0123456789abcdefghijABCDEFGHIJ0123"}));
   EXPECT_EQ(found("bearer short referrer abcdefghijkl eyJ sk-1"), Hits{});
@@ -76,7 +80,8 @@ TEST(Pii, OnlyTheKindsThatAreAskedFor) {
 
 // The fast scan reads 64 bytes at a time: a hit must not depend on where in a text it stands.
 TEST(Pii, FindsTheSameAtEveryPlace) {
-  const std::string hits = "4111111111111111 a@b.kr eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0 2001:db8::1 010-1234-5678";
+  const std::string hits =
+      "4111111111111111 a@b.kr eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0 2001:db8::1 010-1234-5678";
   const Hits expected = found(hits);
   ASSERT_EQ(expected.size(), 5u);
   for (std::size_t before = 0; before < 200; ++before) {
@@ -101,7 +106,8 @@ TEST(Pii, RandomTextsAreReadWithinTheirBounds) {
 
 TEST(RedactProcessor, MasksTextsNumbersAndNestedValues) {
   Running p("  - json: {flatten: false}\n  - redact: {}\n");
-  p.run(R"({"mail":"x a@b.kr y","card":4111111111111111,"n":42,"in":{"list":["10.0.0.1",{"t":"a@b.kr"}]},"ok":"fine"})");
+  p.run(
+      R"({"mail":"x a@b.kr y","card":4111111111111111,"n":42,"in":{"list":["10.0.0.1",{"t":"a@b.kr"}]},"ok":"fine"})");
   EXPECT_THAT(p.attributes(), testing::ElementsAre("mail='x [email] y'", "card='[card]'", "n=42",
                                                    "in={list:['[ip]',{t:'[email]'}]}", "ok='fine'"));
   EXPECT_THAT(shown(p.event->body()), testing::Not(testing::HasSubstr("a@b.kr")));
@@ -113,7 +119,8 @@ TEST(RedactProcessor, HashesKeepEqualValuesEqual) {
   const std::string text = shown(p.event->body());
   EXPECT_EQ(text.substr(1, 24), text.substr(26, 24));
   EXPECT_NE(text.substr(1, 24), text.substr(51, 24));
-  EXPECT_THAT(errors_of("name: p\nprocessors:\n  - redact: {mode: hash}\n"), testing::HasSubstr("can be guessed"));
+  EXPECT_THAT(errors_of("name: p\nprocessors:\n  - redact: {mode: hash}\n"),
+              testing::HasSubstr("can be guessed"));
 }
 
 }  // namespace
