@@ -164,27 +164,62 @@ def agent_kafka(directory: Path, records: int, brokers: int = 1, files: int = 1,
         return figures
 
 
-def prepper(directory: Path, records: int) -> Figures:
-    """Kafka -> documents of 1.2 kB JSON lines as text bodies -> bulk requests; the index is a counter."""
+# The work of design.md's prepper row; of pipeline `number`, which takes the records of file `number`.
+PIPELINE = """name: row-{number}
+source: {{filter: 'resource.attributes["log.type"] == "t{number}"'}}
+processors:
+  - json: {{keep: false}}
+  - drop: {{name: debug, when: 'attributes.level == "DEBUG"'}}
+  - drop: {{name: health, when: 'starts_with(attributes.route, "/health")'}}
+  - drop: {{name: moved, when: 'attributes.status in (301, 302, 304) and attributes.duration_ms < 1'}}
+  - enrich: {{table: services.csv, column: name, field: attributes.service, set: {{team: attributes.team}}}}
+  - redact: {{}}
+  - move: {{from: attributes.message, to: body}}
+routes: [{{dataset: row}}]
+"""
+
+
+def write_pipelines(directory: Path, count: int) -> Path:
+    """`count` pipelines and the table that they look services up in."""
+    directory.mkdir()
+    (directory / "services.csv").write_text("name,team\n" + "".join(f"svc-{n},team-{n % 17}\n" for n in range(1_000)))
+    for number in range(count):
+        (directory / f"row-{number}.yaml").write_text(PIPELINE.format(number=number))
+    return directory
+
+
+def prepper(directory: Path, records: int, pipelines: int = 0, programs: int = 1, threads: int = 1) -> Figures:
+    """Kafka -> documents of 1.2 kB JSON lines -> bulk requests; the index is a counter. Without pipelines the lines stay texts."""
     logs = directory / "logs"
     logs.mkdir()
-    size = write_json_lines(logs / "x.log", records, 1200)
+    files = max(pipelines, 1)
+    size = sum(write_json_lines(logs / f"{n}.log", records // files, 1200, seed=n) for n in range(files))
+    records = records // files * files
     with ExitStack() as stack:
         services = stack.enter_context(Services(directory / "services", kafka=1))
         sink = stack.enter_context(Sink(directory))
         config = configs.collector(directory / "collector", services.kafka.bootstrap)
         with Program.configured("naru-collector", config, directory) as gate:
             config = configs.agent(directory / "agent", gate.endpoints["otlp-http"], str(logs / "*.log"))
-            config["files"][0]["from_start"] = True
+            config["files"] = [
+                {"include": [str(logs / f"{n}.log")], "from_start": True, "attributes": {"log.type": f"t{n}"}} for n in range(files)
+            ]
             with Program.configured("naru-agent", config, directory) as tail:
                 delivered = lambda: tail.metric("naru_records_delivered_total", stage="agent")  # noqa: E731
                 eventually(lambda: delivered() >= records, TIMEOUT, f"{records} records in Kafka")
         config = configs.prepper(services.kafka.bootstrap, sink.url("sink"))
-        program = Program.configured("naru-prepper", config, directory)
-        with program:
-            watch = Stopwatch(program.pid)
+        config["consume"] = {"concurrency": threads}
+        if pipelines > 0:
+            config["pipelines"] = {"directory": str(write_pipelines(directory / "pipelines", pipelines))}
+        running = []
+        for number in range(programs):
+            (directory / f"prepper-{number}").mkdir()
+            running.append(Program.configured("naru-prepper", config, directory / f"prepper-{number}"))
+        with ExitStack() as started:
+            watch = Stopwatch(*(started.enter_context(program).pid for program in running))
             counted = sink.wait_for(records)
-            return watch.figures("prepper: Kafka -> bulk body, 1.2 kB", records, counted, size)
+            what = "bulk body" if pipelines == 0 else f"{pipelines} pipelines -> bulk body"
+            return watch.figures(f"prepper: Kafka -> {what}, 1.2 kB, {programs} x {threads}", records, counted, size)
 
 
 def store(directory: Path, records: int) -> Figures:
@@ -256,6 +291,10 @@ ROWS: dict[str, Callable[[Path, int], Figures]] = {
     "agent_kafka_files_unacknowledged": unacknowledged(agent_kafka, files=8),
     "collector": collector,
     "prepper": prepper,
+    "prepper_pipeline": partial(prepper, pipelines=1),
+    "prepper_pipeline_2_threads": partial(prepper, pipelines=1, threads=2),
+    "prepper_pipeline_2_programs": partial(prepper, pipelines=1, programs=2),
+    "prepper_100_pipelines": partial(prepper, pipelines=100, threads=2),
     "store": store,
     "up": up,
     "up_unacknowledged": unacknowledged(up),

@@ -262,6 +262,7 @@ std::optional<UnixNanos> DateFormat::parse(std::string_view text, const TimeZone
     bool ok = true;
     std::int64_t read = 0;
     switch (token.kind) {
+      case Kind::kUnix: ok = false; break;  // always alone
       case Kind::kIso: {
         ok = number(read, 4, 4);
         year = read;
