@@ -13,7 +13,7 @@
 #include "prepper/bootstrap/mappings.h"
 #include "prepper/contract/strict_mapping.h"
 #include "prepper/pipeline/pipeline.h"
-#include "prepper/process/encoder.h"
+#include "prepper/process/offline_encoder.h"
 #include "prepper/processors/enrichment.h"
 #include "prepper/program_config.h"
 
@@ -28,76 +28,29 @@ constexpr std::string_view kSamplePipeline =
     "name: sample\nprocessors: [{json: {keep: false, on_error: ignore, flatten: false}}]\n";
 constexpr std::chrono::milliseconds kTimeout{30'000};
 
-class OneContract final : public prepper::ContractSource {
- public:
-  explicit OneContract(std::shared_ptr<const Contract> contract) : contract_(std::move(contract)) {}
-  std::shared_ptr<const Contract> contract(const prepper::IndexTarget&) override { return contract_; }
-
- private:
-  std::shared_ptr<const Contract> contract_;
-};
-
-class Keeper final : public prepper::EncoderSink, public prepper::CompletionSink {
- public:
-  void batch_ready(prepper::BulkBatch batch) override {
-    for (std::size_t i = 0; i < batch.entries.size(); ++i) {
-      std::string_view document = batch.document(i);
-      document.remove_suffix(1);
-      documents.emplace_back(document);
-    }
-  }
-  void dead_letter(const std::shared_ptr<prepper::SourceMessage>& message, std::uint32_t, std::string,
-                   prepper::DeadLetterCause cause) override {
-    letters.push_back(cause.reason);
-    finish(message, 1);
-  }
-  void completed(const std::shared_ptr<prepper::SourceMessage>&) override {}
-  std::vector<std::string> documents, letters;
-};
-
 // Turns samples into documents under one contract.
 class Samples {
  public:
   explicit Samples(std::shared_ptr<const Contract> contract)
-      : contracts_(contract), encoder_(config(), contracts_, keeper_), contract_(std::move(contract)) {}
+      : contract_(std::move(contract)), encoder_(pipelines(), [this](otlp::Signal) { return contract_; }) {}
 
-  struct Result {
-    std::vector<std::string> documents, letters;
-    prepper::EncodeStats stats;
-  };
-  Result encode(std::string_view line) {
+  prepper::OfflineEncoder::Output encode(std::string_view line) {
+    const UnixNanos now = wall_now();
     otlp::LogsBuilder builder;
     builder.begin_resource({});
     builder.begin_scope({}, 0);
-    builder.add(wall_now(), wall_now(), line);
-    auto owner = std::make_shared<const std::string>(builder.take());
-    bus::InRecord record;
-    record.topic = otlp::default_topic(otlp::Signal::kLogs);
-    record.timestamp_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli);
-    record.value = *owner;
-    record.owner = owner;
-    encoder_.encode(
-        std::make_shared<prepper::SourceMessage>(std::move(record), otlp::Signal::kLogs, 1, &keeper_));
-    encoder_.flush();
-    return {std::exchange(keeper_.documents, {}), std::exchange(keeper_.letters, {}), encoder_.take_stats()};
+    builder.add(now, now, line);
+    return encoder_.encode(otlp::Signal::kLogs, builder.take(), now);
   }
   const Contract& contract() const { return *contract_; }
 
  private:
-  static prepper::EncoderConfig config() {
+  static std::shared_ptr<const prepper::PipelineSet> pipelines() {
     const prepper::PipelineSet::File file{"sample.yaml", std::string(kSamplePipeline)};
-    auto source = std::make_shared<prepper::PipelineSource>();
-    source->swap_in(
-        prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()).value());
-    prepper::EncoderConfig out;
-    out.cluster_id = "sample";
-    out.pipelines = source;
-    return out;
+    return prepper::PipelineSet::compile({&file, 1}, std::make_shared<prepper::EnrichmentStore>()).value();
   }
-  OneContract contracts_;
-  Keeper keeper_;
-  prepper::Encoder encoder_;
   std::shared_ptr<const Contract> contract_;
+  prepper::OfflineEncoder encoder_;
 };
 
 // Why an encoder's counters moved, in the words of docs/formats/documents.md.
@@ -193,17 +146,17 @@ Result<bool> explain(const ContractOptions& options) {
   for (std::string line; std::getline(std::cin, line);) {
     fmt::print("sample {}:\n", ++number);
     explain_fields(line, samples.contract());
-    const Samples::Result result = samples.encode(line);
+    const auto result = samples.encode(line);
     for (const auto& [reason, n] : reasons_of(result.stats)) {
       fmt::print("  {}: {}\n", n, reason);
       totals[reason] += n;
     }
-    for (const std::string& letter : result.letters) {
+    for (const std::string& letter : result.dead_letters) {
       fmt::print("  dead letter: {}\n", letter);
     }
-    for (const std::string& document : result.documents) {
-      fmt::print("  document: {}\n", document);
-      for (const std::string& refusal : mapping.refusals(document)) {
+    for (const auto& document : result.documents) {
+      fmt::print("  document: {}\n", document.json);
+      for (const std::string& refusal : mapping.refusals(document.json)) {
         fmt::print("  OpenSearch would refuse it: {}\n", refusal);
         good = false;
       }
@@ -283,14 +236,14 @@ Result<bool> check(const ContractOptions& options) {
         NARU_TRY(const std::string text, read_text(path));
         for (std::string_view rest = text; !rest.empty();) {
           const std::size_t end = std::min(rest.find('\n'), rest.size());
-          const Samples::Result result = samples.encode(rest.substr(0, end));
+          const auto result = samples.encode(rest.substr(0, end));
           rest.remove_prefix(std::min(end + 1, rest.size()));
           ++lines;
           for (const auto& [reason, n] : reasons_of(result.stats)) {
             totals[reason] += n;
           }
-          for (const std::string& document : result.documents) {
-            for (const std::string& refusal : mapping.refusals(document)) {
+          for (const auto& document : result.documents) {
+            for (const std::string& refusal : mapping.refusals(document.json)) {
               fmt::print("{}:{}: OpenSearch would refuse it: {}\n", path, lines, refusal);
               ++refused;
             }

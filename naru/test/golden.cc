@@ -8,44 +8,13 @@
 #include "core/otlp/build.h"
 #include "core/otlp/json.h"
 #include "prepper/pipeline/pipeline.h"
-#include "prepper/process/encoder.h"
+#include "prepper/process/offline_encoder.h"
 #include "prepper/processors/enrichment.h"
 
 namespace naru::golden {
 namespace {
 
 using prepper::PipelineSet;
-
-class DeclaredContracts final : public prepper::ContractSource {
- public:
-  explicit DeclaredContracts(const prepper::Mappings& mappings) : mappings_(mappings) {}
-  std::shared_ptr<const prepper::Contract> contract(const prepper::IndexTarget& target) override {
-    return mappings_.contracts.at(target.signal);
-  }
-
- private:
-  const prepper::Mappings& mappings_;
-};
-
-class Keeper final : public prepper::EncoderSink, public prepper::CompletionSink {
- public:
-  void batch_ready(prepper::BulkBatch batch) override {
-    for (std::size_t i = 0; i < batch.entries.size(); ++i) {
-      std::string_view document = batch.document(i);
-      document.remove_suffix(1);  // its line feed
-      outcome.documents.push_back(
-          fmt::format(R"({{"_dataset":"{}",{})", batch.target(i).dataset, document.substr(1)));
-    }
-  }
-  void dead_letter(const std::shared_ptr<prepper::SourceMessage>& message, std::uint32_t, std::string,
-                   prepper::DeadLetterCause cause) override {
-    outcome.dead_letters.push_back(cause.reason);
-    finish(message, 1);
-  }
-  void completed(const std::shared_ptr<prepper::SourceMessage>&) override {}
-
-  Outcome outcome;
-};
 
 Result<std::string> request_of(const Case& one, otlp::Signal signal, UnixNanos received) {
   if (!one.request.empty()) {
@@ -216,33 +185,21 @@ Result<Outcome> run_case(const std::string& pipeline_path, const std::string& pi
   NARU_TRY(const UnixNanos received, parse_rfc3339(one.received));
   NARU_TRY(std::string value, request_of(one, signal, received));
 
-  DeclaredContracts contracts(mappings);
-  Keeper keeper;
-  auto source = std::make_shared<prepper::PipelineSource>();
-  source->swap_in(set);
-  prepper::EncoderConfig config;
-  config.cluster_id = "test";
-  config.pipelines = source;
-  prepper::Encoder encoder(std::move(config), contracts, keeper);
-
-  auto owner = std::make_shared<const std::string>(std::move(value));
-  bus::InRecord record;
-  record.topic = otlp::default_topic(signal);
-  record.timestamp_ms = static_cast<UnixMillis>(received / kNanosPerMilli);
-  record.value = *owner;
-  record.owner = owner;
-  encoder.encode(std::make_shared<prepper::SourceMessage>(std::move(record), signal, 1, &keeper));
-  encoder.flush();
-  encoder.take_tally([&](const PipelineSet& used, const prepper::PipelineTally& tally) {
-    for (std::size_t i = 0; i < tally.size(); ++i) {
-      const prepper::PipelineCounter& counter = used.counters()[i];
-      if (tally[i] > 0) {
-        keeper.outcome.metrics[counter.step.empty() ? counter.what : counter.what + "." + counter.step] +=
-            tally[i];
-      }
+  prepper::OfflineEncoder encoder(set, [&](otlp::Signal of) { return mappings.contracts.at(of); });
+  prepper::OfflineEncoder::Output output = encoder.encode(signal, std::move(value), received);
+  Outcome out;
+  out.dead_letters = std::move(output.dead_letters);
+  for (const auto& document : output.documents) {
+    out.documents.push_back(
+        fmt::format(R"({{"_dataset":"{}",{})", document.dataset, document.json.substr(1)));
+  }
+  for (std::size_t i = 0; i < output.tally.size(); ++i) {
+    const prepper::PipelineCounter& counter = set->counters()[i];
+    if (output.tally[i] > 0) {
+      out.metrics[counter.step.empty() ? counter.what : counter.what + "." + counter.step] += output.tally[i];
     }
-  });
-  return std::move(keeper.outcome);
+  }
+  return out;
 }
 
 std::string differences(const Case& expected, const Outcome& got) {
