@@ -318,6 +318,7 @@ Result<void> Consumer::at_rest(std::chrono::milliseconds most, std::function<voi
   const bool rested = rest_over_.wait_for(lock, most, [&] { return !rest_ || ended_; }) && !rest_;
   rest_ = nullptr;
   resting_ = false;
+  flush_now_ = stopping_.load();
   if (!rested) {
     return ended_ ? fail(ErrorCode::kUnavailable, "the prepper stops")
                   : fail(ErrorCode::kTimeout,
@@ -329,7 +330,13 @@ Result<void> Consumer::at_rest(std::chrono::milliseconds most, std::function<voi
 
 // Somebody waits for a moment without anything in flight.
 void Consumer::seek_rest() {
-  flush_now_ = true;
+  {
+    const std::lock_guard lock(rest_mutex_);
+    if (!rest_) {
+      return;  // given up meanwhile
+    }
+    flush_now_ = true;
+  }
   tasks_ready_.notify_all();
   if (unfinished() > 0 || !commit(true)) {
     return;
@@ -338,7 +345,6 @@ void Consumer::seek_rest() {
   if (rest_) {
     rest_();
     rest_ = nullptr;
-    flush_now_ = false;
     rest_over_.notify_all();
   }
 }
