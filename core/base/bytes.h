@@ -49,4 +49,17 @@ std::optional<std::string> from_base64(std::string_view text);
 inline constexpr std::size_t kId22Size = 22;
 void write_id22(const unsigned char (&bytes)[16], char* out);
 
+// Whether `bytes` from `at` on lie in one page: reading them cannot fault, even past the end of the object at
+// `at`. Wide loads of short texts use it, because a copy of a few bytes costs more than they do. False under
+// the sanitizers, which watch over objects and not pages.
+inline bool readable_in_page(const char* at, std::size_t bytes) {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+  return static_cast<void>(at), static_cast<void>(bytes), false;
+#endif
+#endif
+  constexpr std::uintptr_t kPage = 4096;
+  return (reinterpret_cast<std::uintptr_t>(at) & (kPage - 1)) <= kPage - bytes;
+}
+
 }  // namespace naru

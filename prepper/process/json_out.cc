@@ -56,11 +56,9 @@ bool needs_escape(unsigned char c) {
 }
 
 #if defined(__x86_64__)
-// The `size` < 16 bytes at `from`, and after them whatever lies there, as long as that is in the same page:
-// short texts are most, and a copy of a few bytes costs more than they do.
-__attribute__((no_sanitize("address"))) __m128i load_short(const char* from, std::size_t size) {
-  constexpr std::uintptr_t kPage = 4096;
-  if ((reinterpret_cast<std::uintptr_t>(from) & (kPage - 1)) <= kPage - 16) [[likely]] {
+// The `size` < 16 bytes at `from`, and whatever lies behind them.
+__m128i load_short(const char* from, std::size_t size) {
+  if (readable_in_page(from, 16)) [[likely]] {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
   }
   alignas(16) char tail[16] = {};

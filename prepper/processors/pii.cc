@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #endif
 
+#include "core/base/bytes.h"
+
 namespace naru::prepper {
 namespace {
 
@@ -164,17 +166,13 @@ FindCandidates pick_candidates() {
 }
 const FindCandidates kFindCandidates = pick_candidates();
 
-// The last block of a text, with `left` bytes and whatever lies behind them in the same page: most texts are
-// shorter than a block, and a copy of them costs more than they do.
+// The last block of a text: `left` bytes, and whatever lies behind them.
 void scan_end(const char* text, std::size_t left, bool in_word, std::uint64_t* out) {
-  constexpr std::uintptr_t kPage = 4096;
   constexpr std::size_t kRead = kBlock + 2;
-#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
-  if ((reinterpret_cast<std::uintptr_t>(text) & (kPage - 1)) <= kPage - kRead) [[likely]] {
+  if (readable_in_page(text, kRead)) [[likely]] {
     kFindCandidates(text, 1, in_word, out);
     return;
   }
-#endif
   char tail[kRead] = {};
   std::memcpy(tail, text, std::min(left, sizeof tail));
   kFindCandidates(tail, 1, in_word, out);

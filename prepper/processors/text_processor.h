@@ -20,7 +20,8 @@ class TextProcessor : public Processor {
   const std::uint32_t field_;
 };
 
-// Sets attribute prefix + name. With an empty prefix the name is not copied: it must live as long as the record.
+// Sets attribute prefix + name. With an empty prefix the name is not copied: it must live as long as the
+// record.
 inline void set_attribute(Event& event, std::string_view prefix, std::string_view name,
                           const AnyValue& value) {
   if (!prefix.empty()) {
