@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -26,14 +27,9 @@ class Arena {
   explicit Arena(std::size_t bytes_max) : bytes_max_(bytes_max) {}
 
   // Throws RecordGrew.
-  char* allocate(std::size_t bytes) {
-    if (static_cast<std::size_t>(end_ - at_) < bytes) [[unlikely]] {
-      open_block(bytes);
-    }
-    char* const out = at_;
-    at_ += bytes;
-    return out;
-  }
+  char* allocate(std::size_t bytes) { return take(bytes, bytes_max_); }
+  // A few bytes, of the limit or not: for reads, which must not fail.
+  char* allocate_small(std::size_t bytes) { return take(bytes, SIZE_MAX); }
   std::string_view copy(std::string_view text) {
     if (text.empty()) {
       return {};
@@ -42,9 +38,6 @@ class Arena {
     std::memcpy(out, text.data(), text.size());
     return {out, text.size()};
   }
-  // Gives back the end of the last allocation.
-  void give_back(std::size_t bytes) { at_ -= bytes; }
-
   void reset() {
     used_before_ = 0;
     current_ = 0;
@@ -70,11 +63,20 @@ class Arena {
     std::size_t size;
   };
 
-  void open_block(std::size_t bytes) {
+  char* take(std::size_t bytes, std::size_t bytes_max) {
+    if (static_cast<std::size_t>(end_ - at_) < bytes) [[unlikely]] {
+      open_block(bytes, bytes_max);
+    }
+    char* const out = at_;
+    at_ += bytes;
+    return out;
+  }
+
+  void open_block(std::size_t bytes, std::size_t bytes_max) {
     if (!blocks_.empty()) {
       used_before_ += blocks_[current_].size;
     }
-    if (used_before_ + bytes > bytes_max_) {
+    if (bytes > bytes_max || used_before_ > bytes_max - bytes) {
       throw RecordGrew();
     }
     const std::size_t next = blocks_.empty() ? 0 : current_ + 1;

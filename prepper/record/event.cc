@@ -148,13 +148,13 @@ void Event::set_time(UnixNanos time) {
 }
 
 std::string_view Event::time_text(UnixNanos time) const {
-  char* const out = arena_.allocate(kRfc3339Size);
+  char* const out = arena_.allocate_small(kRfc3339Size);
   write_rfc3339(time, out);
   return {out, kRfc3339Size};
 }
 
 std::string_view Event::hex_text(std::string_view id) const {
-  char* const out = arena_.allocate(id.size() * 2);
+  char* const out = arena_.allocate_small(id.size() * 2);
   write_hex(id, out);
   return {out, id.size() * 2};
 }

@@ -78,6 +78,22 @@ TEST(Pipeline, ARecordThatGrowsOverItsLimitIsADeadLetter) {
   EXPECT_EQ(p.run("x y"), RunOutcome::kDeadLetter);  // and the next one is not the worse for it
 }
 
+// Conditions read times and ids as texts that are made for them: a record that used its limit up must not
+// harm them.
+TEST(Pipeline, ConditionsWorkOnARecordThatIsFull) {
+  Running p(
+      "  - set: {field: attributes.a, format: '%{body}%{body}%{body}'}\n"
+      "  - drop: {when: 'time < \"2000\" and observedTime > \"2020\" and exists(traceId)'}\n",
+      "limits: {record_bytes_max: 64KiB}");
+  for (std::size_t size = 21'500; size < 21'900; size += 7) {
+    EXPECT_NO_THROW(p.run(std::string(size, 'x')));
+    EXPECT_NO_THROW(p.set->find("test")->takes(*p.event));
+    for (int i = 0; i < 40; ++i) {
+      EXPECT_NO_THROW(p.event->read(0));
+    }
+  }
+}
+
 std::shared_ptr<PipelineSource> source_of(std::vector<std::string> texts) {
   std::vector<PipelineSet::File> files;
   for (std::string& text : texts) {
