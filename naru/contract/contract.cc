@@ -125,8 +125,9 @@ void explain_fields(std::string_view line, const Contract& contract) {
 Result<std::string> read_text(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   std::string text(std::istreambuf_iterator<char>(in), {});
-  return in.good() || in.eof() ? Result<std::string>(text)
-                               : fail(ErrorCode::kNotFound, fmt::format("{} cannot be read", path));
+  return in.good() || in.eof()
+             ? Result<std::string>(text)
+             : fail(ErrorCode::kInvalidArgument, fmt::format("{} cannot be read; check the path", path));
 }
 
 Result<bool> explain(const ContractOptions& options) {

@@ -21,7 +21,9 @@
 #include "core/net/http_server.h"
 #include "core/telemetry/admin.h"
 #include "prepper/bootstrap/bootstrap.h"
+#include "prepper/pipeline/pipeline.h"
 #include "prepper/prepper.h"
+#include "prepper/processors/enrichment.h"
 #include "store/api.h"
 #include "store/store.h"
 
@@ -184,6 +186,11 @@ Result<void> Platform::Parts::listen() {
 
 Result<std::unique_ptr<Platform>> Platform::start(const UpOptions& options) {
   NARU_TRY_VOID(agent::validate(agent_config(options)));
+  if (!options.pipelines.empty()) {
+    // Before anything is made; the prepper loads them itself.
+    NARU_TRY_VOID(
+        prepper::PipelineSet::load(options.pipelines, std::make_shared<prepper::EnrichmentStore>()));
+  }
   NARU_TRY_VOID(make_data_directory(options.data));
   auto parts = std::make_unique<Parts>(options);
   NARU_TRY_VOID(parts->open());

@@ -207,7 +207,7 @@ Result<std::shared_ptr<const PipelineSet>> PipelineSet::load(const std::string& 
     }
   }
   if (error) {
-    return fail(ErrorCode::kNotFound,
+    return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{}: {}; check the directory of pipelines", directory, error.message()));
   }
   std::ranges::sort(paths);

@@ -108,8 +108,8 @@ class PipelineSet {
   // kInvalidArgument: every error of every file, one line each.
   static Result<std::shared_ptr<const PipelineSet>> compile(std::span<const File> files,
                                                             std::shared_ptr<EnrichmentStore> tables);
-  // The pipelines of *.yaml in `directory` (but *.test.yaml), by name. kNotFound, kIo: the directory or a
-  // file.
+  // The pipelines of *.yaml in `directory` (but *.test.yaml), by name. kInvalidArgument: also when the
+  // directory is not there. kIo: a file.
   static Result<std::shared_ptr<const PipelineSet>> load(const std::string& directory,
                                                          std::shared_ptr<EnrichmentStore> tables);
 

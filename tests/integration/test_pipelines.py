@@ -44,6 +44,15 @@ class TestGoldenCases:
             assert done.returncode == 2 and done.stderr, arguments
 
 
+    def test_naru_up_refuses_pipelines_before_it_makes_anything(self, tmp_path: Path) -> None:
+        (tmp_path / "p").mkdir()
+        (tmp_path / "p" / "a.yaml").write_text("name: x\nprocessors: [{jsn: {}}]\n")
+        for directory in ("absent", "p"):
+            done = run("naru", "up", "--data", str(tmp_path / "data"), "--pipelines", str(tmp_path / directory), *LISTENERS)
+            assert done.returncode == 2 and directory in done.stderr
+            assert not (tmp_path / "data").exists()
+
+
 class TestPages:
     def test_the_reference_is_what_the_program_prints(self) -> None:
         assert run("naru", "processors").stdout == (ROOT / "docs" / "processors.md").read_text()
