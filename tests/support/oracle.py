@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -140,16 +140,25 @@ def log_document(resource: Resource, scope: InstrumentationScope, record: LogRec
     )
 
 
-def span_document(resource: Resource, scope: InstrumentationScope, span: Span) -> dict[str, Any]:
-    """A span as `structure` of its document."""
+def root_spans(request: Any) -> dict[bytes, Span]:
+    """The root spans of one export request, by trace id."""
+    spans = (span for group in request.resource_spans for scoped in group.scope_spans for span in scoped.spans)
+    return {span.trace_id: span for span in spans if not span.parent_span_id}
+
+
+def span_document(
+    resource: Resource, scope: InstrumentationScope, span: Span, roots: Mapping[bytes, Span]
+) -> dict[str, Any]:
+    """A span as `structure` of its document. `roots`: the root spans of its request, by trace id."""
     service = bag(resource.attributes).get("service.name")
     duration = span.end_time_unix_nano - span.start_time_unix_nano
-    group = {
-        "traceGroup": span.name,
+    root = roots.get(span.trace_id)
+    group = root is not None and {
+        "traceGroup": root.name,
         "traceGroupFields": {
-            "endTime": time_text(span.end_time_unix_nano),
-            "durationInNanos": duration,
-            "statusCode": int(span.status.code),
+            "endTime": time_text(root.end_time_unix_nano),
+            "durationInNanos": root.end_time_unix_nano - root.start_time_unix_nano,
+            "statusCode": int(root.status.code),
         },
     }
     return structure(
@@ -187,7 +196,7 @@ def span_document(resource: Resource, scope: InstrumentationScope, span: Span) -
             "droppedEventsCount": span.dropped_events_count,
             "droppedLinksCount": span.dropped_links_count,
         }
-        | ({} if span.parent_span_id else group)
+        | (group or {})
     )
 
 

@@ -27,6 +27,7 @@ from support.oracle import (
     log_document,
     point_document,
     promoted_fields,
+    root_spans,
     span_document,
     structure,
 )
@@ -154,8 +155,9 @@ class PathCases:
         dataset = f"sdk_spans_{protocol}_{gzip}".lower()
         sent = otel.send_spans(platform.target(protocol, gzip), otel.resource("shop", dataset), 50)
         wanted = [
-            span_document(group.resource, scoped.scope, span)
+            span_document(group.resource, scoped.scope, span, roots)
             for batch in sent
+            for roots in [root_spans(batch)]
             for group in batch.resource_spans
             for scoped in group.scope_spans
             for span in scoped.spans
