@@ -19,11 +19,11 @@
 #include <thread>
 #include <vector>
 
+#include "benchmarks/micro/counting.h"
 #include "core/otlp/build.h"
-#include "prepper/bootstrap/mappings.h"
 #include "prepper/pipeline/pipeline.h"
-#include "prepper/process/encoder.h"
 #include "prepper/processors/enrichment.h"
+#include "tests/unit/prepper/processors/mmdb_writer.h"
 
 namespace {
 thread_local std::uint64_t allocations = 0;  // of this thread
@@ -103,34 +103,6 @@ std::string row_message() {
   return builder.take();
 }
 
-class OneContract : public ContractSource {
- public:
-  std::shared_ptr<const Contract> contract(const IndexTarget& target) override {
-    return mappings_.contracts.at(target.signal);
-  }
-
- private:
-  const Mappings mappings_ = *load_mappings("");
-};
-
-// Counts what comes out, and lets go of it as a writer does.
-class CountingSink : public EncoderSink, public CompletionSink {
- public:
-  void batch_ready(BulkBatch batch) override {
-    bytes += batch.body.size();
-    for (const DocumentEntry& entry : batch.entries) {
-      finish(batch.sources[entry.source], 1);
-    }
-    documents += batch.entries.size();
-  }
-  void dead_letter(const std::shared_ptr<SourceMessage>&, std::uint32_t, std::string,
-                   DeadLetterCause) override {
-    ++letters;
-  }
-  void completed(const std::shared_ptr<SourceMessage>&) override {}
-  std::uint64_t bytes = 0, documents = 0, letters = 0;
-};
-
 // A directory with the table of the row.
 class Tables {
  public:
@@ -142,6 +114,10 @@ class Tables {
     for (int i = 0; i < 1000; ++i) {
       out << "svc-" << i << ",team-" << i % 17 << "," << i % 3 << "\n";
     }
+    MmdbWriter geo;
+    geo.add(203U << 24 | 113U << 8, 24,
+            MmdbWriter::map({{"country", MmdbWriter::map({{"iso_code", MmdbWriter::text("KR")}})}}));
+    std::ofstream(directory_ / "geo.mmdb", std::ios::binary) << geo.finish("Test-Country");
   }
   ~Tables() { std::filesystem::remove_all(directory_); }
   std::string file(std::string_view name) const { return (directory_ / name).string(); }
@@ -320,6 +296,9 @@ const std::vector<Step>& steps() {
       {"throttle", "- throttle: {by: [body], rate: 1000000000}", access},
       {"dedupe", "- dedupe: {by: [body], window: 1ms}", access},
       {"redact", "- redact: {}", text},
+      {"geoip", "- geoip: {database: geo.mmdb, field: body}", "203.0.113.9"},
+      {"aggregate", "- aggregate: {metric: took, by: [severity.number], value: body}", "12.5"},
+      {"log_to_metric", "- log_to_metric: {metric: lines, by: [severity.number]}", access},
       {"enrich", "- enrich: {table: services.csv, column: name, field: body, set: {team: attributes.team}}",
        "svc-7"},
   };
@@ -353,6 +332,7 @@ void one_step(benchmark::State& state, const Step& step) {
   const auto once = [&] {
     event.load(record);
     scratch.json.begin_record();
+    scratch.metrics.clear();
     scratch.now += kNanosPerMilli * 2;
     benchmark::DoNotOptimize(pipeline.run(event, scratch, tally));
   };

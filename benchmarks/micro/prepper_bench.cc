@@ -9,9 +9,8 @@
 #include <memory>
 #include <string>
 
+#include "benchmarks/micro/counting.h"
 #include "core/otlp/build.h"
-#include "prepper/bootstrap/mappings.h"
-#include "prepper/process/encoder.h"
 
 namespace naru::prepper {
 namespace {
@@ -19,35 +18,6 @@ namespace {
 constexpr std::size_t kRecords = 600;
 constexpr std::size_t kBodyBytes = 1200;
 constexpr std::uint64_t kTime = 1'795'222'923'123'456'789;  // 2026-11-21
-
-class OneContract : public ContractSource {
- public:
-  OneContract() : mappings_(*load_mappings("")) {}
-  std::shared_ptr<const Contract> contract(const IndexTarget& target) override {
-    return mappings_.contracts.at(target.signal);
-  }
-
- private:
-  Mappings mappings_;
-};
-
-// Counts what comes out, and lets go of it as a writer does.
-class CountingSink : public EncoderSink, public CompletionSink {
- public:
-  void batch_ready(BulkBatch batch) override {
-    bytes += batch.body.size();
-    for (const DocumentEntry& entry : batch.entries) {
-      finish(batch.sources[entry.source], 1);
-    }
-    documents += batch.entries.size();
-  }
-  void dead_letter(const std::shared_ptr<SourceMessage>&, std::uint32_t, std::string,
-                   DeadLetterCause) override {
-    ++letters;
-  }
-  void completed(const std::shared_ptr<SourceMessage>&) override { ++messages; }
-  std::uint64_t bytes = 0, documents = 0, letters = 0, messages = 0;
-};
 
 std::string json_line(std::size_t i) {
   std::string out = R"({"ts":"2026-11-21T01:02:03.123Z","level":"info","seq":)" + std::to_string(i);
