@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cstddef>
+#include <cstring>
 
 namespace naru {
 namespace {
@@ -73,6 +74,17 @@ Result<Address> parse_address(std::string_view text) {
     return bad_address(text, "has no port between 0 and 65535");
   }
   return Address{std::string(host), static_cast<std::uint16_t>(number)};
+}
+
+bool is_ip(std::string_view text) {
+  char copy[INET6_ADDRSTRLEN];
+  if (text.empty() || text.size() >= sizeof(copy)) {
+    return false;
+  }
+  std::memcpy(copy, text.data(), text.size());
+  copy[text.size()] = '\0';
+  unsigned char address[16];
+  return inet_pton(AF_INET, copy, address) == 1 || inet_pton(AF_INET6, copy, address) == 1;
 }
 
 }  // namespace naru

@@ -23,4 +23,7 @@ struct Address {
 // listener then takes a free one. kInvalidArgument says what is missing or wrong.
 Result<Address> parse_address(std::string_view text);
 
+// Whether the text is an IPv4 or IPv6 address alone, without port, brackets or zone.
+bool is_ip(std::string_view text);
+
 }  // namespace naru

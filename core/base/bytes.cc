@@ -20,6 +20,8 @@ constexpr std::array<std::int8_t, 256> make_base64_values() {
 }
 constexpr auto kBase64Values = make_base64_values();
 
+}  // namespace
+
 int hex_value(char c) {
   if (c >= '0' && c <= '9') {
     return c - '0';
@@ -32,8 +34,6 @@ int hex_value(char c) {
   }
   return -1;
 }
-
-}  // namespace
 
 char* write_hex(std::string_view bytes, char* out) {
   for (const char c : bytes) {

@@ -36,6 +36,8 @@ void store_le(char* to, T value) {
 // Lower-case hexadecimal.
 std::string to_hex(std::string_view bytes);
 char* write_hex(std::string_view bytes, char* out);
+// 0 to 15 of a digit in either case; -1: no such digit.
+int hex_value(char c);
 // Either case. nullopt: odd length or another character.
 std::optional<std::string> from_hex(std::string_view hex);
 

@@ -26,15 +26,6 @@ void civil_from_days(std::int64_t days, CivilTime& out) {
   out.year = static_cast<int>(static_cast<std::int64_t>(year_of_era) + era * 400) + (out.month <= 2 ? 1 : 0);
 }
 
-std::int64_t days_from_civil(int year, unsigned month, unsigned day) {
-  year -= month <= 2 ? 1 : 0;
-  const int era = (year >= 0 ? year : year - 399) / 400;
-  const auto year_of_era = static_cast<unsigned>(year - era * 400);
-  const unsigned day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  const unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-  return static_cast<std::int64_t>(era) * 146097 + day_of_era - 719468;
-}
-
 char* write_digits(std::uint32_t value, int count, char* out) {
   for (int i = count - 1; i >= 0; --i) {
     out[i] = static_cast<char>('0' + value % 10);
@@ -75,13 +66,22 @@ class DigitReader {
   std::string_view rest_;
 };
 
+}  // namespace
+
+std::int64_t days_from_civil(int year, unsigned month, unsigned day) {
+  year -= month <= 2 ? 1 : 0;
+  const int era = (year >= 0 ? year : year - 399) / 400;
+  const auto year_of_era = static_cast<unsigned>(year - era * 400);
+  const unsigned day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+  const unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+  return static_cast<std::int64_t>(era) * 146097 + day_of_era - 719468;
+}
+
 unsigned days_in_month(int year, unsigned month) {
   constexpr unsigned kDays[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
   return kDays[month - 1] + (month == 2 && leap ? 1 : 0);
 }
-
-}  // namespace
 
 UnixNanos wall_now() {
   return read_clock(CLOCK_REALTIME);

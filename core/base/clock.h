@@ -34,6 +34,9 @@ struct CivilTime {
   std::uint32_t nanosecond;
 };
 CivilTime to_civil(UnixNanos time);
+// Days from 1970-01-01 to a date. Its month must be 1..12.
+std::int64_t days_from_civil(int year, unsigned month, unsigned day);
+unsigned days_in_month(int year, unsigned month);
 
 // Writes "2026-11-21T01:02:03.123456789Z" (30 bytes) to `out`; returns the byte behind the last.
 // Times beyond year 9999 do not occur: 64-bit nanoseconds end in 2554.

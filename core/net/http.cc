@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 
+#include "core/base/bytes.h"
 #include "core/base/check.h"
 
 namespace naru::net {
@@ -20,18 +21,13 @@ bool equal_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
 }
 
-int hex_digit(char c) {
-  const char l = lower(c);
-  return l >= '0' && l <= '9' ? l - '0' : l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
 // application/x-www-form-urlencoded. A '%' without two hexadecimal digits stays as it is.
 std::string decode_form(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0) {
-      out.push_back(static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])));
+    if (text[i] == '%' && i + 2 < text.size() && hex_value(text[i + 1]) >= 0 && hex_value(text[i + 2]) >= 0) {
+      out.push_back(static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2])));
       i += 2;
     } else {
       out.push_back(text[i] == '+' ? ' ' : text[i]);

@@ -1,12 +1,12 @@
 #include "prepper/contract/contract.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <simdjson.h>
 
 #include <charconv>
 #include <cmath>
 
+#include "core/base/address.h"
 #include "prepper/contract/mapping_json.h"
 
 namespace naru::prepper {
@@ -24,17 +24,6 @@ bool parse_number(std::string_view text, Number& out) {
   const char* const end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, out);
   return error == std::errc() && at == end && !text.empty();
-}
-
-bool is_ip(std::string_view text) {
-  char copy[INET6_ADDRSTRLEN];
-  if (text.empty() || text.size() >= sizeof(copy)) {
-    return false;
-  }
-  std::memcpy(copy, text.data(), text.size());
-  copy[text.size()] = '\0';
-  unsigned char address[16];
-  return inet_pton(AF_INET, copy, address) == 1 || inet_pton(AF_INET6, copy, address) == 1;
 }
 
 using Kind = otlp::AnyValue::Kind;

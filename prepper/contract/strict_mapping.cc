@@ -1,11 +1,11 @@
 #include "prepper/contract/strict_mapping.h"
 
-#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <simdjson.h>
 
 #include <cmath>
 
+#include "core/base/address.h"
 #include "core/base/clock.h"
 #include "prepper/contract/mapping_json.h"
 
@@ -16,12 +16,6 @@ using simdjson::dom::array;
 using simdjson::dom::element;
 using simdjson::dom::element_type;
 using simdjson::dom::object;
-
-bool is_address(std::string_view text) {
-  unsigned char out[16];
-  const std::string copy(text);
-  return inet_pton(AF_INET, copy.c_str(), out) == 1 || inet_pton(AF_INET6, copy.c_str(), out) == 1;
-}
 
 // What a value of a leaf's type may not be; empty: it may.
 std::string leaf_refusal(const std::string& type, const element& value) {
@@ -52,7 +46,7 @@ std::string leaf_refusal(const std::string& type, const element& value) {
   }
   if (type == "ip") {
     std::string_view text;
-    return value.get(text) == simdjson::SUCCESS && is_address(text) ? "" : "no address";
+    return value.get(text) == simdjson::SUCCESS && is_ip(text) ? "" : "no address";
   }
   return {};  // keyword, text and what takes any scalar
 }

@@ -33,22 +33,6 @@ constexpr std::array<std::pair<std::string_view, int>, 16> kZoneHours = {{{"UTC"
                                                                           {"PST", -8},
                                                                           {"PDT", -7}}};
 
-// Days from 1970-01-01 to a date of the proleptic Gregorian calendar.
-std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) {
-  year -= month <= 2 ? 1 : 0;
-  const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
-  const auto of_era = static_cast<unsigned>(year - era * 400);
-  const unsigned of_year = (153 * (month + (month > 2 ? -3U : 9U)) + 2) / 5 + day - 1;
-  return era * 146'097 + static_cast<std::int64_t>(of_era * 365 + of_era / 4 - of_era / 100 + of_year) -
-         719'468;
-}
-
-unsigned days_of_month(std::int64_t year, unsigned month) {
-  constexpr std::array<unsigned, 12> kDays = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-  const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-  return month == 2 && leap ? 29 : kDays[month - 1];
-}
-
 // Up to `most` digits at text[at].
 std::optional<std::uint64_t> read_digits(std::string_view text, std::size_t& at, std::size_t least,
                                          std::size_t most) {
@@ -351,11 +335,12 @@ std::optional<UnixNanos> DateFormat::parse(std::string_view text, const TimeZone
     year = to_civil(near).year;
   }
   const auto seconds_of = [&](std::int64_t of_year) -> std::optional<std::int64_t> {
-    if (day > days_of_month(of_year, static_cast<unsigned>(month))) {
+    if (day > days_in_month(static_cast<int>(of_year), static_cast<unsigned>(month))) {
       return std::nullopt;
     }
     const std::int64_t local =
-        days_from_civil(of_year, static_cast<unsigned>(month), static_cast<unsigned>(day)) * kSecondsPerDay +
+        days_from_civil(static_cast<int>(of_year), static_cast<unsigned>(month), static_cast<unsigned>(day)) *
+            kSecondsPerDay +
         hour * 3600 + minute * 60 + second;
     return offset ? local - *offset : zone.to_utc(local);
   };

@@ -3,15 +3,11 @@
 #include <array>
 #include <charconv>
 
+#include "core/base/bytes.h"
 #include "prepper/processors/text_processor.h"
 
 namespace naru::prepper {
 namespace {
-
-int hex_of(char c) {
-  const char lower = static_cast<char>(c | 0x20);
-  return c >= '0' && c <= '9' ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 // %41 becomes A; what is no escape stays.
 std::string_view percent_decoded(std::string_view text, Arena& arena) {
@@ -21,8 +17,8 @@ std::string_view percent_decoded(std::string_view text, Arena& arena) {
   char* const out = arena.allocate(text.size());
   std::size_t size = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const int high = text[i] == '%' && i + 2 < text.size() ? hex_of(text[i + 1]) : -1;
-    const int low = high >= 0 ? hex_of(text[i + 2]) : -1;
+    const int high = text[i] == '%' && i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_value(text[i + 2]) : -1;
     if (low >= 0) {
       out[size++] = static_cast<char>(high << 4 | low);
       i += 2;

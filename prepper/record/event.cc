@@ -30,14 +30,6 @@ bool set_text(std::string_view& out, const AnyValue& value) {
   return false;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 AnyValue text_or_empty(std::string_view text) {
   return text.empty() ? AnyValue{} : text_value(text);
 }
@@ -225,7 +217,7 @@ bool Event::set_id(std::string_view& id, std::size_t bytes, const AnyValue& valu
   char* const out = arena_.allocate(bytes);
   bool all_zero = true;  // W3C trace context: no id
   for (std::size_t i = 0; i < bytes; ++i) {
-    const int high = hex_digit(value.bytes[2 * i]), low = hex_digit(value.bytes[2 * i + 1]);
+    const int high = hex_value(value.bytes[2 * i]), low = hex_value(value.bytes[2 * i + 1]);
     if (high < 0 || low < 0) {
       return false;
     }
