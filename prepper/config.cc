@@ -15,11 +15,6 @@ std::vector<Problem> find_problems(const PrepperConfig& config) {
   if (!config.dataset.empty() && !is_normal(config.dataset)) {
     out.push_back({"dataset", std::string(kDatasetForm)});
   }
-  for (const auto& [name, dataset] : config.datasets) {
-    if (!is_normal(name)) {
-      out.push_back({"datasets." + name, std::string(kDatasetForm)});
-    }
-  }
   if (config.pipeline.empty()) {
     out.push_back({"pipeline", "the pipeline needs a name: it is a label of its metrics"});
   }
@@ -37,9 +32,14 @@ std::vector<Problem> find_problems(const PrepperConfig& config) {
 std::string config_hash(const PrepperConfig& config) {
   std::string text = fmt::format("{}|{}|{}|{}|{}|", config.pipeline, config.dataset, config.mappings_dir,
                                  config.time.older_max.count(), config.time.newer_max.count());
-  text += fmt::format("{}", static_cast<int>(config.default_dataset.period));
-  for (const auto& [name, dataset] : config.datasets) {
-    text += fmt::format("|{}={}", name, static_cast<int>(dataset.period));
+  const auto periods = [&](const std::string& name) {
+    for (const otlp::Signal signal : otlp::kSignals) {
+      text += fmt::format("|{}={}", name, static_cast<int>(config.datasets.resolve(signal, name).period));
+    }
+  };
+  periods("");
+  for (const auto& [name, entry] : config.datasets.datasets) {
+    periods(name);
   }
   return to_hex(as_bytes(xxh3_128(text))).substr(0, 16);
 }

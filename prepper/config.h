@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "prepper/consume/lanes.h"
+#include "prepper/declaration/datasets.h"
 #include "prepper/process/index_name.h"
 
 namespace naru::prepper {
@@ -18,12 +19,6 @@ struct TopicsConfig {
   std::string metrics = "otlp_metrics";
   std::string traces = "otlp_spans";
   std::string dead_letters = "naru.deadletter";
-};
-
-struct DatasetConfig {
-  Period period = Period::kDay;
-  std::chrono::hours retention{30 * 24};
-  std::chrono::hours read_only_after{0};  // 0: never
 };
 
 struct ConsumeConfig {
@@ -76,8 +71,7 @@ struct PrepperConfig {
   TimeConfig time;
   BulkConfig bulk;
   ParkingLimits parking;
-  DatasetConfig default_dataset;  // of data sets not named below
-  std::map<std::string, DatasetConfig> datasets;
+  Datasets datasets;  // of the file that the program's configuration names
 };
 
 struct Problem {

@@ -34,8 +34,9 @@ class PrepperService final : public program::Service {
   Prepper prepper_;
 };
 
-Result<std::unique_ptr<program::Service>> start(const ProgramConfig& config,
+Result<std::unique_ptr<program::Service>> start(const ProgramConfig& loaded,
                                                 program::ServiceContext& context) {
+  NARU_TRY(const ProgramConfig config, with_declaration(loaded));
   NARU_TRY(net::HttpTransportFactory opensearch, opensearch_transports(config.opensearch));
   bus::KafkaBusConfig kafka = config.kafka;
   kafka.metrics = &context.registry;

@@ -7,6 +7,7 @@
 #include "prepper/bootstrap/mappings.h"
 #include "prepper/consume/consumer.h"
 #include "prepper/deadletter/dead_letter_writer.h"
+#include "prepper/lifecycle/lifecycle_driver.h"
 #include "prepper/parking/parking.h"
 #include "prepper/pipeline/pipeline_metrics.h"
 #include "prepper/pipeline/reloader.h"
@@ -32,10 +33,7 @@ EncoderConfig encoder_config(const PrepperConfig& config, const std::string& clu
   EncoderConfig out;
   out.pipeline = config.pipeline;
   out.dataset = config.dataset;
-  out.period = config.default_dataset.period;
-  for (const auto& [name, dataset] : config.datasets) {
-    out.periods.emplace(name, dataset.period);
-  }
+  out.datasets = config.datasets;
   out.time = {.older_max = nanos(config.time.older_max), .newer_max = nanos(config.time.newer_max)};
   out.batch_bytes = config.bulk.batch_bytes;
   out.cluster_id = cluster_id;
@@ -62,16 +60,8 @@ ConsumerConfig consumer_config(const PrepperConfig& config) {
 }
 
 IndexAdminConfig admin_config(const PrepperConfig& config) {
-  const auto dataset = [](const DatasetConfig& from) {
-    return IndexAdminConfig::Dataset{.period = from.period,
-                                     .retention = nanos(from.retention),
-                                     .read_only_after = nanos(from.read_only_after)};
-  };
   IndexAdminConfig out;
-  out.default_dataset = dataset(config.default_dataset);
-  for (const auto& [name, declared] : config.datasets) {
-    out.datasets.emplace(name, dataset(declared));
-  }
+  out.datasets = config.datasets;
   return out;
 }
 
@@ -95,7 +85,7 @@ WriterConfig writer_config(const PrepperConfig& config) {
 ParkingConfig parking_config(const PrepperConfig& config) {
   ParkingConfig out;
   out.records_max = config.parking.records_max;
-  for (const auto& [name, dataset] : config.datasets) {
+  for (const auto& [name, entry] : config.datasets.datasets) {
     out.datasets.insert(name);
   }
   return out;
@@ -138,6 +128,7 @@ struct Prepper::Parts : EncoderSink {
   std::unique_ptr<DeadLetterWriter> dead_letters;
   std::unique_ptr<DeadLetterWriter> parked;
   std::unique_ptr<PipelineReloader> reloader;
+  std::unique_ptr<LifecycleDriver> lifecycle;
 };
 
 Prepper::Prepper(PrepperConfig config, bus::Bus& bus, net::HttpTransportFactory opensearch,
@@ -206,6 +197,12 @@ Result<void> Prepper::start() {
   parts.writer->start();
   parts.parking->start();
   parts.consumer->start();
+  if (parts.config.datasets.lifecycle.driver != LifecycleBy::kOff) {
+    parts.lifecycle =
+        std::make_unique<LifecycleDriver>(parts.config.datasets, parts.config.consume.group + "-lifecycle",
+                                          parts.bus, parts.opensearch(), parts.registry, parts.health);
+    parts.lifecycle->start();
+  }
   if (parts.reloader != nullptr) {
     parts.reloader->start([&parts](const std::function<void()>& change) {
       return parts.consumer->at_rest(parts.config.pipelines.rest_max, change);
@@ -222,6 +219,9 @@ std::size_t Prepper::stop(std::chrono::milliseconds drain) {
   std::size_t left = parts.consumer->stop(drain);
   if (parts.reloader != nullptr) {
     parts.reloader->stop();
+  }
+  if (parts.lifecycle != nullptr) {
+    parts.lifecycle->stop();
   }
   left += parts.parking->stop(std::chrono::milliseconds(0));
   parts.admin->stop();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/config/config.h"
 #include "core/program/kafka_config.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/processors/enrichment.h"
@@ -19,16 +20,6 @@ void describe(config::Schema<TopicsConfig>& s) {
   s.field("metrics", &TopicsConfig::metrics, "Topic of OTLP metric requests.");
   s.field("traces", &TopicsConfig::traces, "Topic of OTLP trace requests.");
   s.field("dead_letters", &TopicsConfig::dead_letters, "Topic that dead letters are written to.");
-}
-
-void describe(config::Schema<DatasetConfig>& s) {
-  s.choice("period", &DatasetConfig::period, "Time that one index covers.",
-           {{"hour", Period::kHour}, {"day", Period::kDay}, {"month", Period::kMonth}});
-  s.field("retention", &DatasetConfig::retention, "No index is created for a period older than this.")
-      .min(1h);
-  s.field(
-      "read_only_after", &DatasetConfig::read_only_after,
-      "Indices of periods that ended longer ago are read-only; late records go to <dataset>_late. 0: never.");
 }
 
 void describe(config::Schema<PipelinesConfig>& s) {
@@ -122,24 +113,12 @@ void validate(const OpenSearchConfig& config, config::Errors& errors) {
   }
 }
 
-void describe(config::Schema<BootstrapConfig>& s) {
-  s.field("partitions", &BootstrapConfig::partitions, "Partitions of a topic that does not exist yet.")
-      .min(1);
-  s.field("replication", &BootstrapConfig::replication, "Copies of each topic; -1 leaves it to the brokers.")
-      .min(-1);
-  s.field("shards_per_node", &BootstrapConfig::shards_per_node,
-          "Primary shards of an index for each hot node, or each data node where there is no hot tier.")
-      .min(1)
-      .max(16);
-  s.field("refresh_interval", &BootstrapConfig::refresh_interval,
-          "How soon new documents can be searched (OpenSearch's form, such as 60s).");
-}
-
 void describe(config::Schema<ProgramConfig>& s) {
   const auto own = []<class M>(M PrepperConfig::* member) { return static_cast<M ProgramConfig::*>(member); };
   s.field("kafka", &ProgramConfig::kafka, "The bus that records come from and dead letters go to.");
   s.field("opensearch", &ProgramConfig::opensearch, "The cluster that documents go to.");
-  s.field("bootstrap", &ProgramConfig::bootstrap, "What `naru bootstrap` declares.");
+  s.field("datasets_file", &ProgramConfig::datasets_file,
+          "Declaration of data sets, cluster and topics, such as config/datasets.yaml; empty: its defaults.");
   s.field("admin", &ProgramConfig::admin, "Listener of /metrics, /livez and /readyz.");
   s.field("pipeline", own(&PrepperConfig::pipeline), "Name of this pipeline in metrics and dead letters.");
   s.field("dataset", own(&PrepperConfig::dataset),
@@ -153,13 +132,14 @@ void describe(config::Schema<ProgramConfig>& s) {
   s.field("bulk", own(&PrepperConfig::bulk), "How documents are written.");
   s.field("parking", own(&PrepperConfig::parking),
           "When records of a data set that takes none are set aside.");
-  s.field("default_dataset", own(&PrepperConfig::default_dataset), "Data sets that are not named below.");
-  s.field("datasets", own(&PrepperConfig::datasets), "Data sets by name.").max(1000);
 }
 
 void validate(const ProgramConfig& config, config::Errors& errors) {
   for (const Problem& problem : find_problems(config)) {
     errors.add(problem.key, problem.sentence);
+  }
+  if (const auto declared = load_datasets(config.datasets_file); !declared) {
+    errors.add("datasets_file", "\n" + declared.error().message());
   }
   if (!config.pipelines.directory.empty()) {
     if (const auto set = PipelineSet::load(config.pipelines.directory, std::make_shared<EnrichmentStore>());
@@ -167,6 +147,16 @@ void validate(const ProgramConfig& config, config::Errors& errors) {
       errors.add("pipelines.directory", "\n" + set.error().message());
     }
   }
+}
+
+Result<ProgramConfig> with_declaration(ProgramConfig config) {
+  NARU_TRY(config.datasets, load_datasets(config.datasets_file));
+  return config;
+}
+
+Result<ProgramConfig> load_program_config(const std::string& path) {
+  NARU_TRY(ProgramConfig config, config::load_file<ProgramConfig>(path));
+  return with_declaration(std::move(config));
 }
 
 Result<net::HttpTransportFactory> opensearch_transports(const OpenSearchConfig& config) {

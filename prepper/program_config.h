@@ -10,7 +10,6 @@
 #include "core/net/http_client.h"
 #include "core/net/tls.h"
 #include "core/program/net_config.h"
-#include "prepper/bootstrap/bootstrap.h"
 #include "prepper/config.h"
 
 namespace naru::prepper {
@@ -27,7 +26,7 @@ struct OpenSearchConfig {
 struct ProgramConfig : PrepperConfig {
   bus::KafkaBusConfig kafka;
   OpenSearchConfig opensearch;
-  BootstrapConfig bootstrap;
+  std::string datasets_file;  // read by load_program_config()
   program::ListenerConfig admin{.address = "127.0.0.1:8082", .tls = {}, .insecure = false};
 };
 
@@ -35,6 +34,11 @@ void describe(config::Schema<ProgramConfig>& schema);
 void validate(const ProgramConfig& config, config::Errors& errors);
 void describe(config::Schema<OpenSearchConfig>& schema);
 void validate(const OpenSearchConfig& config, config::Errors& errors);
+
+// Reads the files that `config` names: what is declared of data sets. Every program that uses one of its
+// clusters does this before anything else.
+Result<ProgramConfig> with_declaration(ProgramConfig config);
+Result<ProgramConfig> load_program_config(const std::string& path);
 
 // Connections to the cluster, each starting at another of its addresses. kInvalidArgument: an address or a
 // TLS file is unusable.

@@ -157,6 +157,7 @@ struct TopicState {
   std::string name;
   std::int32_t partitions = 0;
   bool exists = false;
+  std::int32_t replication = 0;  // copies of its first partition; 0: the bus does not tell
 };
 
 class Bus {
@@ -169,6 +170,11 @@ class Bus {
   // Creates what is missing; never changes what exists. kUnavailable.
   virtual Result<void> ensure_topics(std::span<const TopicConfig> topics) = 0;
   virtual Result<std::vector<TopicState>> describe(std::span<const std::string> topics) = 0;
+  // Kafka's settings of a topic that exists, defaults included; none on a bus that has no such settings.
+  // kUnavailable, kTimeout, kNotFound.
+  virtual Result<std::map<std::string, std::string>> settings(const std::string& /*topic*/) {
+    return std::map<std::string, std::string>();
+  }
   // How long a topic keeps a record that is not finished; max(): for ever. kUnavailable, kNotFound.
   virtual Result<std::chrono::milliseconds> retention(const std::string& /*topic*/) {
     return std::chrono::milliseconds::max();

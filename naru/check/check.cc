@@ -37,10 +37,11 @@ struct Kind {
   std::string_view program;
   Result<void> (*load)(const std::string&);
 };
-constexpr std::array<Kind, 5> kKinds = {{{"agent", load<agent::ProgramConfig>},
+constexpr std::array<Kind, 6> kKinds = {{{"agent", load<agent::ProgramConfig>},
                                          {"collector", load<collector::ProgramConfig>},
                                          {"prepper", load<prepper::ProgramConfig>},
                                          {"alerting", load<alerting::ProgramConfig>},
+                                         {"datasets", load<prepper::Datasets>},
                                          {"pipeline", load_pipeline}}};
 
 Result<void> check_file(const std::string& path, std::string_view program) {
@@ -52,7 +53,8 @@ Result<void> check_file(const std::string& path, std::string_view program) {
   return fail(
       ErrorCode::kInvalidArgument,
       fmt::format("{}: which program is it for? Name the file after it (agent.yaml), or say --as agent, "
-                  "collector, prepper, alerting or pipeline (files in a directory `pipelines` are pipelines)",
+                  "collector, prepper, alerting, datasets or pipeline (files in a directory `pipelines` are "
+                  "pipelines)",
                   path));
 }
 
@@ -61,7 +63,7 @@ Result<void> check_file(const std::string& path, std::string_view program) {
 void add_flags(CLI::App& app, CheckOptions& options) {
   app.add_option("files", options.files, "configuration files (YAML)")->required();
   app.add_option("--as", options.program, "program that the files are for (default: by file name)")
-      ->check(CLI::IsMember({"agent", "collector", "prepper", "alerting", "pipeline"}));
+      ->check(CLI::IsMember({"agent", "collector", "prepper", "alerting", "datasets", "pipeline"}));
 }
 
 std::optional<std::string_view> program_of_file(std::string_view path) {

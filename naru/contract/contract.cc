@@ -131,8 +131,7 @@ Result<std::string> read_text(const std::string& path) {
 }
 
 Result<bool> explain(const ContractOptions& options) {
-  NARU_TRY(const std::string raw, read_text(options.file));
-  const std::string text = prepper::render_template(raw, {});
+  NARU_TRY(const std::string text, read_text(options.file));
   NARU_TRY(const prepper::Mappings mappings, prepper::load_mappings(options.mappings_dir));
   NARU_TRY(const StrictMapping mapping, StrictMapping::parse(text));
   NARU_TRY(auto contract, Contract::compile(text, mappings.promoted));
@@ -228,7 +227,7 @@ Result<bool> check(const ContractOptions& options) {
   }
   bool good = true;
   for (const prepper::DeclaredTemplate& declared : mappings.templates) {
-    NARU_TRY(const StrictMapping mapping, StrictMapping::parse(prepper::render_template(declared.text, {})));
+    NARU_TRY(const StrictMapping mapping, StrictMapping::parse(declared.text));
     if (declared.signal == otlp::Signal::kLogs) {
       Samples samples(mappings.contracts.at(declared.signal));
       std::size_t lines = 0, refused = 0;

@@ -143,9 +143,10 @@ Result<void> Platform::Parts::open() {
 
   prepper::PrepperConfig prepper_config;
   prepper_config.pipelines.directory = options.pipelines;
+  prepper_config.datasets.lifecycle.driver = prepper::LifecycleBy::kOff;  // the store keeps its own retention
   const auto bootstrap_transport = to_store()();
   const prepper::BootstrapTargets targets{.opensearch = bootstrap_transport.get(), .bus = bus.get()};
-  NARU_TRY(const auto changes, prepper::apply({}, prepper_config, targets));
+  NARU_TRY(const auto changes, prepper::apply(prepper_config, targets, wall_now()));
   prepper = std::make_unique<prepper::Prepper>(prepper_config, *bus, to_store(), registry, health);
   NARU_TRY_VOID(prepper->start());
   alerting = std::make_unique<alerting::Alerting>(alerting_config(), *bus, registry, health);

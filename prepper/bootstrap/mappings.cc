@@ -33,41 +33,29 @@ Result<std::string> read_mapping(const std::string& directory, const std::string
   return text;
 }
 
+Result<std::shared_ptr<const Contract>> compile(const std::string& text, const std::string& file_name,
+                                                std::span<const Promoted> promoted) {
+  if (const auto mapping = StrictMapping::parse(text); mapping && !mapping->forbidden().empty()) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: {}", file_name, mapping->forbidden().front()));
+  }
+  auto contract = Contract::compile(text, {promoted.begin(), promoted.end()});
+  if (!contract) {
+    return fail(contract.error().with_context(file_name));
+  }
+  return std::move(*contract);
+}
+
 }  // namespace
 
-std::string render_template(std::string_view text, const TemplateValues& values) {
-  const auto value_of = [&](std::string_view name) -> std::string {
-    if (name == "shards") {
-      return std::to_string(values.shards);
-    }
-    if (name == "replicas") {
-      return std::to_string(values.replicas);
-    }
-    if (name == "refresh_interval") {
-      return values.refresh_interval;
-    }
-    return name == "hot_tier" && values.hot_tier ? "hot" : "";
-  };
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
-    std::string line(text.substr(0, end));
-    text.remove_prefix(end);
-    bool keep = true;
-    for (std::size_t open; (open = line.find("{{")) != std::string::npos;) {
-      const std::size_t close = line.find("}}", open);
-      if (close == std::string::npos) {
-        break;
-      }
-      const std::string value = value_of(std::string_view(line).substr(open + 2, close - open - 2));
-      keep = keep && !value.empty();
-      line.replace(open, close + 2 - open, value);
-    }
-    if (keep) {
-      out += line;
-    }
+Result<std::string> load_mapping_file(const std::string& directory, const std::string& file,
+                                      std::span<const Promoted> promoted) {
+  NARU_TRY(std::string text, read_mapping(directory, file));
+  if (text.empty()) {
+    return fail(ErrorCode::kNotFound,
+                fmt::format("mapping '{}' of a data set is not in mappings_dir '{}'", file, directory));
   }
-  return out;
+  NARU_TRY_VOID(compile(text, file, promoted));
+  return text;
 }
 
 Result<Mappings> load_mappings(const std::string& directory) {
@@ -82,16 +70,8 @@ Result<Mappings> load_mappings(const std::string& directory) {
   for (const TemplateFile& file : kTemplates) {
     const std::string name(file.name);
     NARU_TRY(std::string text, read_mapping(directory, name + ".json"));
-    const std::string rendered = render_template(text, {});
-    if (const auto mapping = StrictMapping::parse(rendered); mapping && !mapping->forbidden().empty()) {
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("{}.json: {}", name, mapping->forbidden().front()));
-    }
-    auto contract = Contract::compile(rendered, out.promoted);
-    if (!contract) {
-      return fail(contract.error().with_context(name + ".json"));
-    }
-    out.contracts.emplace(file.signal, std::move(*contract));
+    NARU_TRY(auto contract, compile(text, name + ".json", out.promoted));
+    out.contracts.emplace(file.signal, std::move(contract));
     out.templates.push_back({file.signal, name, std::move(text)});
   }
   return out;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,7 @@ namespace naru::prepper {
 struct DeclaredTemplate {
   otlp::Signal signal;
   std::string name;  // logs-otel-v1, otel-v1-apm-span, metrics-otel-v1
-  std::string text;  // with placeholders, see render_template()
+  std::string text;  // without settings, see index_template.h
 };
 
 struct Mappings {
@@ -32,17 +33,10 @@ struct Mappings {
 // kInvalidArgument, kIo: names the file and what is wrong with it.
 Result<Mappings> load_mappings(const std::string& directory);
 
-// What a cluster decides about a template.
-struct TemplateValues {
-  std::uint32_t shards = 1;
-  std::uint32_t replicas = 0;
-  bool hot_tier = false;  // a node carries attribute temp: hot
-  std::string refresh_interval = "60s";
-};
-
-// Fills {{shards}}, {{replicas}}, {{refresh_interval}} and {{hot_tier}}. A line whose placeholder has no
-// value (no hot tier) is left out.
-std::string render_template(std::string_view text, const TemplateValues& values);
+// The template of a data set with a mapping of its own: `file` in `directory`. kInvalidArgument, kNotFound,
+// kIo.
+Result<std::string> load_mapping_file(const std::string& directory, const std::string& file,
+                                      std::span<const Promoted> promoted);
 
 // The files of config/mappings at build time.
 std::string_view embedded_mapping(std::string_view file_name);

@@ -160,12 +160,7 @@ Encoder::Dataset& Encoder::dataset_named(const std::string& name) {
   if (datasets_.size() >= kDatasetsMax) {
     datasets_.clear();  // a cache of names that senders choose
   }
-  return datasets_.emplace(name, new_dataset(name)).first->second;
-}
-
-Encoder::Dataset Encoder::new_dataset(const std::string& name) const {
-  const auto period = config_.periods.find(name);
-  return {name, period == config_.periods.end() ? config_.period : period->second, {}};
+  return datasets_.emplace(name, Dataset{name, {}}).first->second;
 }
 
 Encoder::Dataset& Encoder::dataset_of(const otlp::ResourceGroup& group) {
@@ -272,9 +267,9 @@ Encoder::CachedTarget& Encoder::target_at(UnixNanos time) {
   if (targets.size() >= kTargetsMax) {
     targets.clear();
   }
+  const Period period = config_.datasets.resolve(signal_, dataset_->name).period;
   targets.push_back(
-      {std::make_shared<const IndexTarget>(make_target(signal_, dataset_->name, dataset_->period, time)),
-       nullptr});
+      {std::make_shared<const IndexTarget>(make_target(signal_, dataset_->name, period, time)), nullptr});
   return targets.back();
 }
 

@@ -20,6 +20,7 @@
 #include "core/otlp/otlp.h"
 #include "prepper/contract/contract.h"
 #include "prepper/contract/value_writer.h"
+#include "prepper/declaration/datasets.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/pipeline/tap.h"
 #include "prepper/process/batch.h"
@@ -31,9 +32,8 @@ namespace naru::prepper {
 
 struct EncoderConfig {
   std::string pipeline = "main";
-  std::string dataset;                    // of this pipeline; empty: data_stream.dataset of the resource
-  Period period = Period::kDay;           // of data sets not named in `periods`
-  std::map<std::string, Period> periods;  // by data set
+  std::string dataset;  // of this pipeline; empty: data_stream.dataset of the resource
+  Datasets datasets;    // which period an index has
   TimeRules time;
   BagLimits bag;
   std::uint32_t nested_max = 4'000;    // events, links or exemplars of one document, each
@@ -122,7 +122,6 @@ class Encoder : private IdentitySource {
   };
   struct Dataset {
     std::string name;
-    Period period = Period::kDay;
     std::vector<CachedTarget> targets;  // per signal and period, few
   };
   // Attributes of a record in passing: identity and promoted values.
@@ -167,7 +166,6 @@ class Encoder : private IdentitySource {
   void render_metric_head(const otlp::Metric& metric);
   Dataset& dataset_of(const otlp::ResourceGroup& group);
   Dataset& dataset_named(const std::string& name);
-  Dataset new_dataset(const std::string& name) const;
 
   // A document from its action line to its line feed. The id is filled in at the end.
   void begin_document(UnixNanos time);

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+
 namespace naru::prepper {
 
 std::optional<Period> parse_period(std::string_view text) {
@@ -42,6 +46,15 @@ std::string_view index_prefix(otlp::Signal signal) {
   return "logs-otel-v1-";
 }
 
+std::string_view read_alias(otlp::Signal signal) {
+  switch (signal) {
+    case otlp::Signal::kLogs: return "logs";
+    case otlp::Signal::kTraces: return "traces";
+    case otlp::Signal::kMetrics: return "metrics";
+  }
+  return "logs";
+}
+
 IndexTarget make_target(otlp::Signal signal, std::string_view dataset, Period period, UnixNanos time) {
   const CivilTime at = to_civil(time);
   IndexTarget out;
@@ -70,6 +83,47 @@ IndexTarget make_target(otlp::Signal signal, std::string_view dataset, Period pe
   out.name = fmt::format("{}{}-{}", index_prefix(signal), dataset, suffix);
   out.action_prefix = fmt::format("{{\"create\":{{\"_index\":\"{}\",\"_id\":\"", out.name);
   return out;
+}
+
+std::optional<IndexTarget> parse_index_name(std::string_view name) {
+  for (const otlp::Signal signal : otlp::kSignals) {
+    const std::string_view prefix = index_prefix(signal);
+    if (!name.starts_with(prefix)) {
+      continue;
+    }
+    const std::string_view rest = name.substr(prefix.size());
+    const std::size_t dash = rest.rfind('-');
+    if (dash == std::string_view::npos) {
+      return std::nullopt;
+    }
+    unsigned parts[4] = {0, 1, 1, 0};  // year, month, day, hour
+    std::size_t count = 0;
+    for (std::string_view text = rest.substr(dash + 1); count < std::size(parts);) {
+      const std::size_t dot = std::min(text.find('.'), text.size());
+      const auto [end, error] = std::from_chars(text.data(), text.data() + dot, parts[count]);
+      if (error != std::errc() || end != text.data() + dot) {
+        return std::nullopt;
+      }
+      ++count;
+      if (dot == text.size()) {
+        break;
+      }
+      text.remove_prefix(dot + 1);
+    }
+    const auto [year, month, day, hour] = parts;
+    if (count < 2 || year < 1970 || year > 2261 || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(static_cast<int>(year), month) || hour > 23) {
+      return std::nullopt;
+    }
+    const Period period = count == 2 ? Period::kMonth : count == 3 ? Period::kDay : Period::kHour;
+    const auto time =
+        static_cast<UnixNanos>(days_from_civil(static_cast<int>(year), month, day)) * kNanosPerDay +
+        hour * kNanosPerHour;
+    IndexTarget out = make_target(signal, rest.substr(0, dash), period, time);
+    return out.name == name && normal_dataset(out.dataset) == out.dataset ? std::optional(std::move(out))
+                                                                          : std::nullopt;
+  }
+  return std::nullopt;
 }
 
 EventTime event_time(UnixNanos own, UnixNanos observed, UnixNanos received, const TimeRules& rules) {

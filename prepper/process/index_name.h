@@ -21,6 +21,8 @@ std::optional<std::string> normal_dataset(std::string_view name);
 
 // "logs-otel-v1-", "otel-v1-apm-span-", "metrics-otel-v1-"
 std::string_view index_prefix(otlp::Signal signal);
+// "logs", "traces", "metrics": all indices of a signal, for searches.
+std::string_view read_alias(otlp::Signal signal);
 
 // One concrete index.
 struct IndexTarget {
@@ -35,6 +37,9 @@ struct IndexTarget {
 inline constexpr std::string_view kActionSuffix = "\"}}\n";
 
 IndexTarget make_target(otlp::Signal signal, std::string_view dataset, Period period, UnixNanos time);
+
+// The target of a name that make_target() makes; nullopt for any other name.
+std::optional<IndexTarget> parse_index_name(std::string_view name);
 
 struct TimeRules {
   UnixNanos older_max = 7 * kNanosPerDay;

@@ -95,7 +95,7 @@ void Encoder::run_pipelines() {
 Encoder::Dataset& Encoder::routed(std::string_view name) {
   auto known = routed_.find(name);
   if (known == routed_.end()) {
-    known = routed_.emplace(std::string(name), new_dataset(std::string(name))).first;
+    known = routed_.emplace(std::string(name), Dataset{std::string(name), {}}).first;
   }
   return known->second;
 }

@@ -17,6 +17,10 @@ constexpr std::chrono::milliseconds kAgain{500};
 constexpr UnixNanos kRefusedTtl =
     5 * kNanosPerSecond;  // an index that is refused is asked for again after this
 
+UnixNanos nanos(std::chrono::seconds duration) {
+  return static_cast<UnixNanos>(std::chrono::nanoseconds(duration).count());
+}
+
 Error unexpected(std::string_view what, const net::HttpResponse& answer) {
   return Error(answer.status >= 500 || answer.status == 429 ? ErrorCode::kUnavailable : ErrorCode::kInternal,
                fmt::format("{}: OpenSearch answered {} {}", what, answer.status, answer.body.substr(0, 300)));
@@ -34,20 +38,17 @@ IndexAdmin::IndexAdmin(IndexAdminConfig config, std::unique_ptr<net::HttpTranspo
       now_(std::move(now)),
       transport_(std::move(transport)) {}
 
-const IndexAdminConfig::Dataset& IndexAdmin::dataset(const std::string& name) const {
-  const auto own = config_.datasets.find(name);
-  return own == config_.datasets.end() ? config_.default_dataset : own->second;
-}
-
 bool IndexAdmin::in_retention(const IndexTarget& target) const {
   const UnixNanos now = now_();
-  const bool too_old = target.end < now && now - target.end > dataset(target.dataset).retention;
+  const bool too_old =
+      target.end < now &&
+      now - target.end > nanos(config_.datasets.resolve(target.signal, target.dataset).delete_after);
   const bool too_new = target.begin > now && target.begin - now > config_.ahead_max;
   return !too_old && !too_new;
 }
 
 bool IndexAdmin::declared_read_only(const IndexTarget& target) const {
-  const UnixNanos after = dataset(target.dataset).read_only_after;
+  const UnixNanos after = nanos(config_.datasets.resolve(target.signal, target.dataset).read_only_after);
   const UnixNanos now = now_();
   return after != 0 && target.end < now && now - target.end >= after;
 }
@@ -57,7 +58,8 @@ std::shared_ptr<const IndexTarget> IndexAdmin::late_target(const IndexTarget& ta
   if (target.late || !name.has_value()) {
     return nullptr;
   }
-  IndexTarget out = make_target(target.signal, *name, dataset(*name).period, time);
+  IndexTarget out =
+      make_target(target.signal, *name, config_.datasets.resolve(target.signal, *name).period, time);
   out.late = true;
   return in_retention(out) ? std::make_shared<const IndexTarget>(std::move(out)) : nullptr;
 }

@@ -18,20 +18,15 @@
 
 #include "core/net/http.h"
 #include "prepper/contract/contract.h"
+#include "prepper/declaration/datasets.h"
 #include "prepper/process/encoder.h"
 
 namespace naru::prepper {
 
 struct IndexAdminConfig {
-  struct Dataset {
-    Period period = Period::kDay;
-    UnixNanos retention = 30 * kNanosPerDay;  // older periods get no index
-    UnixNanos read_only_after = 0;            // periods that ended longer ago take no writes; 0: never
-  };
-  Dataset default_dataset;                  // of data sets not named below
-  std::map<std::string, Dataset> datasets;  // by name
-  UnixNanos ahead_max = kNanosPerDay;       // nor do periods further ahead than this
-  std::chrono::seconds mapping_ttl{60};     // a live mapping is read again after this
+  Datasets datasets;
+  UnixNanos ahead_max = kNanosPerDay;    // nor do periods further ahead than this
+  std::chrono::seconds mapping_ttl{60};  // a live mapping is read again after this
   std::chrono::milliseconds request_timeout{30'000};
 };
 
@@ -72,7 +67,6 @@ class IndexAdmin : public ContractSource {
   };
   Result<std::shared_ptr<const Contract>> fetch(const IndexTarget& target);
   Result<Ensured> create(const IndexTarget& target);
-  const IndexAdminConfig::Dataset& dataset(const std::string& name) const;
   bool in_retention(const IndexTarget& target) const;
 
   IndexAdminConfig config_;

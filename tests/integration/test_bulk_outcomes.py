@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from support import configs
 from support.bus import KafkaRecord, committed, produce, read_topic
 from support.index import Index
 from support.naru import Program, eventually, run, write_config
+from support.records import log_request
 from support.services.kafka import KafkaCluster
 from support.services.opensearch import HttpStatus, NodeSpec, OpenSearchCluster
 from support.services.process import free_port
@@ -57,9 +56,11 @@ class Case:
             },
             "consume": {"group": self.name, "commit_interval": "100ms"},
             "bulk": {"linger": "20ms", "probe_max": "500ms", "retry_max": "500ms", "batch_bytes": "4MiB"},
-            "datasets": {f"{self.name}_{suffix}": declared for suffix, declared in datasets.items()},
-            "bootstrap": {"partitions": 1},
-        }
+        } | configs.declared(
+            directory / "datasets.yaml",
+            datasets={f"{self.name}_{suffix}": declared for suffix, declared in datasets.items()},
+            topics={"partitions": 1},
+        )
         self.config_path = write_config(directory / "bootstrap.yaml", self.config)
         done = run("naru", "bootstrap", "--config", str(self.config_path), "--apply")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -74,20 +75,7 @@ class Case:
 
     def message(self, suffix: str, bodies: Sequence[str], days_ago: int = 0, position: int = 0) -> bytes:
         """An export request of stamped logs; the same arguments give the same bytes."""
-        request = ExportLogsServiceRequest()
-        group = request.resource_logs.add()
-        group.resource.attributes.append(
-            KeyValue(key="data_stream.dataset", value=AnyValue(string_value=self.dataset(suffix)))
-        )
-        logs = group.scope_logs.add()
-        logs.scope.attributes.append(
-            KeyValue(key="naru.source", value=AnyValue(bytes_value=self.name.ljust(16, "-")[:16].encode()))
-        )
-        logs.scope.attributes.append(KeyValue(key="naru.base", value=AnyValue(int_value=position)))
-        for body in bodies:
-            at = time_of(days_ago)
-            logs.log_records.add(time_unix_nano=at, observed_time_unix_nano=at, body=AnyValue(string_value=body))
-        return request.SerializeToString()
+        return log_request(self.name, self.dataset(suffix), bodies, time_of(days_ago), position)
 
     def send(self, *messages: bytes) -> None:
         produce(self.kafka.bootstrap, self.name, list(messages))
@@ -338,7 +326,7 @@ def test_late_records_are_found_or_diverted_and_a_replay_doubles_nothing(case: C
 def test_a_record_older_than_retention_is_a_dead_letter_unless_its_late_data_set_keeps_longer(
     case: Callable[..., Case],
 ) -> None:
-    at = case(short={"retention": "24h"}, short_late={"retention": "24h"}, kept={"retention": "24h"})
+    at = case(short={"delete_after": "24h", "hot_for": "12h"}, short_late={"delete_after": "24h", "hot_for": "12h"}, kept={"delete_after": "24h", "hot_for": "12h"})
     at.send(at.message("short", ["gone"], days_ago=4), at.message("kept", ["kept"], days_ago=4))
     at.await_all()
     assert [headers(letter)["naru.dl.type"] for letter in at.dead_letters()] == ["late"]

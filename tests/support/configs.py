@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .naru import write_config
+
 Config = dict[str, Any]
 
 _ANY_PORT = "127.0.0.1:0"
@@ -33,6 +35,11 @@ def collector(data: Path, kafka: str, grpc: str = _ANY_PORT, http: str = _ANY_PO
         "syslog": {"address": _ANY_PORT},
         "kafka": {"brokers": kafka},
     }
+
+
+def declared(path: Path, **sections: Any) -> Config:
+    """What a prepper's configuration says of its data sets: written to `path` (defaults, datasets, topics, ...)."""
+    return {"datasets_file": str(write_config(path, sections))}
 
 
 def prepper(kafka: str, opensearch: str) -> Config:

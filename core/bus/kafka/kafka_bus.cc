@@ -23,6 +23,7 @@ class KafkaBus final : public Bus {
   }
   Result<void> ensure_topics(std::span<const TopicConfig> topics) override;
   Result<std::vector<TopicState>> describe(std::span<const std::string> topics) override;
+  Result<std::map<std::string, std::string>> settings(const std::string& topic) override;
   Result<std::chrono::milliseconds> retention(const std::string& topic) override;
   Result<std::string> cluster_id() override;
 
@@ -108,21 +109,26 @@ Result<std::vector<TopicState>> KafkaBus::describe(std::span<const std::string> 
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return fail(to_error(code, "topics of Kafka at " + config_.brokers));
   }
-  std::map<std::string_view, std::int32_t> known;
+  std::map<std::string_view, const rd_kafka_metadata_topic_t*> known;
   for (int i = 0; i < metadata->topic_cnt; ++i) {
     if (metadata->topics[i].err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      known[metadata->topics[i].topic] = metadata->topics[i].partition_cnt;
+      known[metadata->topics[i].topic] = &metadata->topics[i];
     }
   }
   std::vector<TopicState> out;
   for (const std::string& topic : topics) {
-    const auto found = known.find(topic);
-    out.push_back({topic, found == known.end() ? 0 : found->second, found != known.end()});
+    TopicState& state = out.emplace_back(TopicState{.name = topic});
+    if (const auto found = known.find(topic); found != known.end()) {
+      const rd_kafka_metadata_topic_t& there = *found->second;
+      state.exists = true;
+      state.partitions = there.partition_cnt;
+      state.replication = there.partition_cnt > 0 ? there.partitions[0].replica_cnt : 0;
+    }
   }
   return out;
 }
 
-Result<std::chrono::milliseconds> KafkaBus::retention(const std::string& topic) {
+Result<std::map<std::string, std::string>> KafkaBus::settings(const std::string& topic) {
   const AdminOptions options(rd_kafka_AdminOptions_new(admin_.get(), RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS));
   char text[512];
   rd_kafka_AdminOptions_set_request_timeout(options.get(), timeout_ms(), text, sizeof(text));
@@ -149,19 +155,26 @@ Result<std::chrono::milliseconds> KafkaBus::retention(const std::string& topic) 
     return fail(to_error(code, what, reason == nullptr ? "" : reason));
   }
   std::size_t entries = 0;
-  const rd_kafka_ConfigEntry_t** settings = rd_kafka_ConfigResource_configs(found[0], &entries);
-  std::int64_t kept_ms = -1;
+  const rd_kafka_ConfigEntry_t** all = rd_kafka_ConfigResource_configs(found[0], &entries);
+  std::map<std::string, std::string> out;
   for (std::size_t i = 0; i < entries; ++i) {
-    const std::string_view name = rd_kafka_ConfigEntry_name(settings[i]);
-    const char* text_value = rd_kafka_ConfigEntry_value(settings[i]);
-    const std::string_view value = text_value == nullptr ? "" : text_value;
-    if (name == "retention.ms") {
-      std::from_chars(value.data(), value.data() + value.size(), kept_ms);
-    } else if (name == "cleanup.policy" && value.find("delete") == std::string_view::npos) {
-      return std::chrono::milliseconds::max();
-    }
+    const char* value = rd_kafka_ConfigEntry_value(all[i]);
+    out.emplace(rd_kafka_ConfigEntry_name(all[i]), value == nullptr ? "" : value);
   }
-  return kept_ms < 0 ? std::chrono::milliseconds::max() : std::chrono::milliseconds(kept_ms);
+  return out;
+}
+
+Result<std::chrono::milliseconds> KafkaBus::retention(const std::string& topic) {
+  NARU_TRY(const auto all, settings(topic));
+  const auto value = [&](const char* name) {
+    const auto at = all.find(name);
+    return at == all.end() ? std::string_view() : std::string_view(at->second);
+  };
+  std::int64_t kept_ms = -1;
+  const std::string_view text = value("retention.ms");
+  std::from_chars(text.data(), text.data() + text.size(), kept_ms);
+  const bool deleted = value("cleanup.policy").find("delete") != std::string_view::npos;
+  return !deleted || kept_ms < 0 ? std::chrono::milliseconds::max() : std::chrono::milliseconds(kept_ms);
 }
 
 Result<std::string> KafkaBus::cluster_id() {

@@ -21,12 +21,12 @@ TEST(PrepperConfig, NamesEveryProblemInOnePass) {
       "opensearch: {urls: ['ftp://x']}\n"
       "dataset: No.Good\n"
       "topics: {logs: a, metrics: a}\n"
-      "datasets: {UPPER: {period: day}}\n"
+      "datasets_file: /no/such/datasets.yaml\n"
       "bulk: {writers: 0}\n"
       "consum: {}\n",
       "prepper.yaml");
   ASSERT_FALSE(config);
-  for (const char* part : {"ftp://x", "dataset", "topics", "UPPER", "writers", "consum"}) {
+  for (const char* part : {"ftp://x", "dataset", "topics", "/no/such/datasets.yaml", "writers", "consum"}) {
     EXPECT_NE(config.error().message().find(part), std::string::npos) << part << "\n"
                                                                       << config.error().message();
   }
@@ -35,7 +35,7 @@ TEST(PrepperConfig, NamesEveryProblemInOnePass) {
 TEST(PrepperConfig, HashSeesWhatDecidesDocuments) {
   PrepperConfig a, b;
   EXPECT_EQ(config_hash(a), config_hash(b));
-  b.datasets["web"].period = Period::kHour;
+  b.datasets.datasets["web"].period = Period::kHour;
   EXPECT_NE(config_hash(a), config_hash(b));
 }
 

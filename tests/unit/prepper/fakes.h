@@ -541,7 +541,7 @@ class FakeOpenSearch {
     }
     for (const DeclaredTemplate& declared : mappings_.templates) {
       if (name.starts_with(index_prefix(declared.signal))) {
-        return net::json_response(200, render_template(declared.text, {}));
+        return net::json_response(200, declared.text);
       }
     }
     return net::json_response(404, "{}");

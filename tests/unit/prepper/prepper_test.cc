@@ -22,6 +22,7 @@ constexpr auto kLogs = "otlp_logs";
 
 PrepperConfig quick_config() {
   PrepperConfig config;
+  config.datasets.lifecycle.driver = LifecycleBy::kOff;  // its own tests: lifecycle/
   config.consume.commit_interval = milliseconds(1);
   config.bulk.linger = milliseconds(1);
   config.bulk.retry_first = milliseconds(1);

@@ -7,122 +7,278 @@
 #include <iterator>
 #include <set>
 
+#include "prepper/bootstrap/index_template.h"
 #include "prepper/bootstrap/mappings.h"
 #include "tests/unit/prepper/fakes.h"
 
 namespace naru::prepper {
 namespace {
 
-// Remembers what is PUT, as a cluster with the given nodes.
-class FakeCluster : public net::HttpTransport {
- public:
-  explicit FakeCluster(std::string nodes) : nodes_(std::move(nodes)) {}
-  Result<net::HttpResponse> exchange(net::HttpRequest request, std::chrono::milliseconds) override {
-    const std::string path(request.path());
-    if (request.method == "PUT") {
-      ++puts;
-      stored[path] = request.body;
-      return net::json_response(200, R"({"acknowledged":true})");
-    }
-    if (path == "/_nodes") {
-      return nodes_.empty() ? net::json_response(400, "{}") : net::json_response(200, nodes_);
-    }
-    if (path == "/_cluster/settings") {
-      return net::json_response(200,
-                                stored.contains(path) ? stored[path] : R"({"persistent":{},"transient":{}})");
-    }
-    if (!stored.contains(path)) {
-      return net::json_response(404, "{}");
-    }
-    return net::json_response(200,
-                              R"({"index_templates":[{"name":"x","index_template":)" + stored[path] + "}]}");
-  }
-  std::map<std::string, std::string> stored;
-  int puts = 0;
-
- private:
-  std::string nodes_;
-};
+constexpr UnixNanos kNow = 1'793'800'000 * kNanosPerSecond;
 
 constexpr auto kTwoHotOneWarm =
-    R"({"nodes":{"a":{"roles":["data","ingest"],"attributes":{"temp":"hot"}},"b":{"roles":["data"],"attributes":{"temp":"hot"}},)"
-    R"("c":{"roles":["data"],"attributes":{"temp":"warm"}},"d":{"roles":["cluster_manager"],"attributes":{"temp":"hot"}}}})";
+    R"({"nodes":{"a":{"name":"a","roles":["data","ingest"],"attributes":{"temp":"hot"}},"b":{"name":"b","roles":["data"],)"
+    R"("attributes":{"temp":"hot"}},"c":{"name":"c","roles":["data"],"attributes":{"temp":"warm"}},)"
+    R"("d":{"name":"d","roles":["cluster_manager"],"attributes":{"temp":"hot"}}}})";
+constexpr auto kOneNode = R"({"nodes":{"a":{"name":"a","roles":["data","ingest"],"attributes":{}}}})";
+
+// A cluster with the given nodes that remembers what is put. Answers of single paths can be replaced.
+class FakeCluster : public net::HttpTransport {
+ public:
+  explicit FakeCluster(std::string nodes = kOneNode) {
+    answers["/"] = R"({"version":{"distribution":"opensearch","number":"2.19.1"}})";
+    answers["/_nodes"] = std::move(nodes);
+    answers["/_cluster/health"] = R"({"status":"green"})";
+    answers["/_cluster/stats"] = R"({"timestamp":1793800000000})";
+    answers["/_tasks"] = R"({"tasks":[]})";
+  }
+  Result<net::HttpResponse> exchange(net::HttpRequest request, std::chrono::milliseconds) override {
+    const std::string path(request.path());
+    if (request.method != "GET") {
+      sent.push_back(request.method + " " + request.target);
+      if (path == "/_cluster/settings") {
+        simdjson::dom::parser parser;
+        simdjson::dom::object members;
+        EXPECT_EQ(parser.parse(request.body)["persistent"].get(members), simdjson::SUCCESS);
+        for (const auto& [name, value] : members) {
+          settings[std::string(name)] = simdjson::minify(value);
+        }
+      } else {
+        puts[path] = request.body;
+      }
+      return net::json_response(200, R"({"acknowledged":true})");
+    }
+    if (const auto at = answers.find(path); at != answers.end()) {
+      return net::json_response(200, at->second);
+    }
+    if (path == "/_cluster/settings") {
+      std::string all;
+      for (const auto& [name, value] : settings) {
+        all += (all.empty() ? "\"" : ",\"") + name + "\":" + value;
+      }
+      return net::json_response(200, R"({"persistent":{)" + all + "}}");
+    }
+    if (path == "/_index_template") {
+      std::string all;
+      for (const auto& [at, text] : puts) {
+        if (constexpr std::string_view kPrefix = "/_index_template/"; at.starts_with(kPrefix)) {
+          all += (all.empty() ? "" : ",") + (R"({"name":")" + at.substr(kPrefix.size())) +
+                 R"(","index_template":)" + text + "}";
+        }
+      }
+      return net::json_response(200, R"({"index_templates":[)" + all + "]}");
+    }
+    if (path.starts_with("/_plugins/_ism")) {
+      return ism(path);
+    }
+    return net::json_response(200, path.starts_with("/_cat") ? "[]" : "{}");
+  }
+  const std::string& template_of(const std::string& name) { return puts["/_index_template/" + name]; }
+
+  std::map<std::string, std::string> answers, puts, settings;
+  std::vector<std::string> sent;
+  bool has_ism = false;
+
+ private:
+  net::HttpResponse ism(const std::string& path) {
+    if (!has_ism) {
+      return net::json_response(404, R"({"error":"no handler found for uri [/_plugins/_ism/policies]"})");
+    }
+    const auto there = puts.find(path);
+    if (there == puts.end()) {
+      return net::json_response(path == "/_plugins/_ism/policies" ? 200 : 404, "{}");
+    }
+    std::string body = there->second;
+    body.insert(1, R"("_id":"x","_version":1,"_seq_no":7,"_primary_term":1,)");
+    return net::json_response(200, body);
+  }
+};
 
 std::string setting(const std::string& body, std::string_view name) {
   simdjson::dom::parser parser;
+  simdjson::dom::object settings;
   std::string_view value;
-  const auto found = parser.parse(body)["template"]["settings"]["index"][name].get(value);
-  return found == simdjson::SUCCESS ? std::string(value) : "<absent>";
+  if (parser.parse(body)["template"]["settings"].get(settings) != simdjson::SUCCESS ||
+      settings.at_key(name).get(value) != simdjson::SUCCESS) {
+    return "<absent>";
+  }
+  return std::string(value);
+}
+
+std::string planned(FakeCluster& cluster, const PrepperConfig& config, bool accept_loss = false) {
+  const auto changes = plan(config, {.opensearch = &cluster, .accept_loss = accept_loss}, kNow);
+  return changes ? to_text(*changes) : changes.error().message();
 }
 
 TEST(Bootstrap, FitsTheTemplatesToTheHotTier) {
   FakeCluster cluster(kTwoHotOneWarm);
-  ASSERT_TRUE(apply({.shards_per_node = 2}, {}, {.opensearch = &cluster}));
-  const std::string& logs = cluster.stored["/_index_template/logs-otel-v1"];
-  EXPECT_EQ(setting(logs, "number_of_shards"), "4");
-  EXPECT_EQ(setting(logs, "number_of_replicas"), "1");
-  EXPECT_EQ(setting(logs, "routing.allocation.require.temp"), "hot");
-  EXPECT_EQ(setting(logs, "refresh_interval"), "60s");
+  PrepperConfig config;
+  config.datasets.defaults.shards_per_hot_node = 2;
+  ASSERT_TRUE(apply(config, {.opensearch = &cluster}, kNow));
+  const std::string& logs = cluster.template_of("logs-otel-v1");
+  EXPECT_EQ(setting(logs, "index.number_of_shards"), "4");
+  EXPECT_EQ(setting(logs, "index.number_of_replicas"), "1");
+  EXPECT_EQ(setting(logs, kRequireTier), "hot");
+  EXPECT_EQ(setting(logs, "index.refresh_interval"), "60s");
+  EXPECT_EQ(setting(logs, "index.translog.flush_threshold_size"), "1024mb");
+  EXPECT_EQ(setting(logs, "index.codec"), "best_compression");
 }
 
-TEST(Bootstrap, FitsASingleNodeThatTellsNothingAboutItself) {
-  FakeCluster cluster("");
-  ASSERT_TRUE(apply({}, {}, {.opensearch = &cluster}));
-  const std::string& spans = cluster.stored["/_index_template/otel-v1-apm-span"];
-  EXPECT_EQ(setting(spans, "number_of_shards"), "1");
-  EXPECT_EQ(setting(spans, "number_of_replicas"), "0");
-  EXPECT_EQ(setting(spans, "routing.allocation.require.temp"), "<absent>");
+TEST(Bootstrap, FitsASingleNodeAndSaysWhatIsMissing) {
+  FakeCluster cluster;
+  EXPECT_NE(planned(cluster, {}).find("1 data node can hold 0"), std::string::npos) << planned(cluster, {});
+  ASSERT_TRUE(apply({}, {.opensearch = &cluster}, kNow));
+  const std::string& spans = cluster.template_of("otel-v1-apm-span");
+  EXPECT_EQ(setting(spans, "index.number_of_shards"), "1");
+  EXPECT_EQ(setting(spans, "index.number_of_replicas"), "0");
+  EXPECT_EQ(setting(spans, kRequireTier), "<absent>");
 }
 
 TEST(Bootstrap, PlansWithoutTouchingAndHasNothingToDoAfterApplying) {
   FakeCluster cluster(kTwoHotOneWarm);
   FakeBus bus;
+  PrepperConfig config;
+  config.datasets.cluster.zones = {"dc1", "dc2"};
+  config.datasets.cluster.shards_per_node_max = 2'000;
+  config.datasets.datasets["web"].hot_for = std::chrono::hours(5);  // the same template
+  config.datasets.datasets["pay"].logs.replicas = 0;                // a template of its own for logs
+  cluster.answers["/_nodes"] = R"({"nodes":{"a":{"name":"a","roles":["data"],"attributes":{"zone":"dc1"}},)"
+                               R"("b":{"name":"b","roles":["data"],"attributes":{"zone":"dc2"}}}})";
   const BootstrapTargets targets{.opensearch = &cluster, .bus = &bus};
-  const auto planned = plan({}, {}, targets);
-  ASSERT_TRUE(planned);
-  EXPECT_EQ(cluster.puts, 0);
-  EXPECT_EQ(planned->size(), 3u + 1u + 5u);
-  const auto done = apply({}, {}, targets);
+  const auto before = plan(config, targets, kNow);
+  ASSERT_TRUE(before);
+  EXPECT_TRUE(cluster.sent.empty());
+  EXPECT_EQ(before->size(), 4u + 4u + 1u + 6u)
+      << to_text(*before);  // templates, settings, a note on zones, topics
+  const auto done = apply(config, targets, kNow);
   ASSERT_TRUE(done);
-  EXPECT_EQ(to_text(*done), to_text(*planned));
-  EXPECT_EQ(cluster.puts, 4);
-  EXPECT_EQ(to_text(*plan({}, {}, targets)), "nothing to do\n");
-  ASSERT_TRUE(apply({}, {}, targets));
-  EXPECT_EQ(cluster.puts, 4);
+  EXPECT_EQ(to_text(*done), to_text(*before));
+  EXPECT_EQ(cluster.settings["cluster.routing.allocation.awareness.force.zone.values"], "\"dc1,dc2\"");
+  EXPECT_TRUE(cluster.puts.contains("/_index_template/logs-otel-v1-pay"));
+  const std::size_t sent = cluster.sent.size();
+  for (const Change& change : *plan(config, targets, kNow)) {
+    EXPECT_EQ(change.action, "note") << change.subject;
+  }
+  ASSERT_TRUE(apply(config, targets, kNow));
+  EXPECT_EQ(cluster.sent.size(), sent);
 }
 
 TEST(Bootstrap, ShowsWhatDiffers) {
   FakeCluster cluster(kTwoHotOneWarm);
-  ASSERT_TRUE(apply({}, {}, {.opensearch = &cluster}));
-  const auto planned = plan({.refresh_interval = "5s"}, {}, {.opensearch = &cluster});
-  ASSERT_TRUE(planned);
-  EXPECT_NE(to_text(*planned).find("change index template logs-otel-v1\n"
-                                   "    template.settings.index.refresh_interval: 60s -> 5s\n"),
+  PrepperConfig config;
+  ASSERT_TRUE(apply(config, {.opensearch = &cluster}, kNow));
+  EXPECT_EQ(planned(cluster, config), "nothing to do\n");
+  config.datasets.defaults.refresh_interval = "5s";
+  EXPECT_NE(planned(cluster, config)
+                .find("change index template logs-otel-v1\n"
+                      "    template.settings.index.refresh_interval: 60s -> 5s\n"),
             std::string::npos)
-      << to_text(*planned);
+      << planned(cluster, config);
 }
 
 TEST(Bootstrap, KeepsTheOperatorsRuleForOtherIndices) {
-  FakeCluster cluster("");
-  cluster.stored["/_cluster/settings"] = R"({"persistent":{"action":{"auto_create_index":"-secret-*,+*"}}})";
-  ASSERT_TRUE(apply({}, {}, {.opensearch = &cluster}));
-  EXPECT_NE(cluster.stored["/_cluster/settings"].find(
-                "-logs-otel-v1-*,-metrics-otel-v1-*,-otel-v1-apm-span-*,-secret-*,+*"),
-            std::string::npos)
-      << cluster.stored["/_cluster/settings"];
-  cluster.stored["/_cluster/settings"] = R"({"transient":{"action.auto_create_index":"false"}})";
-  EXPECT_EQ(to_text(*plan({}, {}, {.opensearch = &cluster})), "nothing to do\n");
+  FakeCluster cluster;
+  cluster.settings["action.auto_create_index"] = R"("-secret-*,+*")";
+  ASSERT_TRUE(apply({}, {.opensearch = &cluster}, kNow));
+  EXPECT_EQ(cluster.settings["action.auto_create_index"],
+            R"("-logs-otel-v1-*,-metrics-otel-v1-*,-otel-v1-apm-span-*,-secret-*,+*")");
+  cluster.settings["action.auto_create_index"] = R"("false")";
+  EXPECT_EQ(planned(cluster, {}).find("auto_create"), std::string::npos);
+}
+
+// A live index of the given day with a mapping and settings.
+void give_index(FakeCluster& cluster, const std::string& name, const std::string& mapping,
+                const std::string& settings = "{}") {
+  const std::string patterns = "/logs-otel-v1-*,metrics-otel-v1-*,otel-v1-apm-span-*";
+  cluster.answers[patterns + "/_settings"] = R"({")" + name + R"(":{"settings":)" + settings + "}}";
+  cluster.answers[patterns + "/_mapping"] = R"({")" + name + R"(":{"mappings":)" + mapping + "}}";
+  cluster.answers[patterns + "/_alias"] = R"({")" + name + R"(":{"aliases":{"logs":{}}}})";
+}
+
+TEST(Bootstrap, GivesLiveIndicesTheFieldsAndSettingsThatTheyLack) {
+  FakeCluster cluster;
+  ASSERT_TRUE(apply({}, {.opensearch = &cluster}, kNow));
+  give_index(cluster, "logs-otel-v1-web-2026.11.04",
+             R"({"dynamic":"strict","properties":{"body":{"type":"text"},"flags":{"type":"keyword"},)"
+             R"("severity":{"properties":{"number":{"type":"integer"}}}}})",
+             R"({"index.refresh_interval":"1s"})");
+  const std::string text = planned(cluster, {});
+  EXPECT_NE(text.find("flags: keyword here, long declared"), std::string::npos) << text;
+  EXPECT_NE(text.find("index.refresh_interval: 1s -> 60s"), std::string::npos) << text;
+  ASSERT_TRUE(apply({}, {.opensearch = &cluster}, kNow));
+  const std::string body = cluster.puts["/logs-otel-v1-web-2026.11.04/_mapping"];
+  EXPECT_NE(body.find(R"("service_name":{"type":"keyword","ignore_above":256})"), std::string::npos) << body;
+  EXPECT_NE(body.find(R"("severity":{"properties":{"text":)"), std::string::npos) << body;
+  EXPECT_EQ(body.find("\"body\""), std::string::npos);
+  EXPECT_EQ(body.find("\"flags\""), std::string::npos);
+}
+
+TEST(Bootstrap, RefusesAShorterRetentionThatEndsIndicesAtOnce) {
+  FakeCluster cluster;
+  PrepperConfig config;
+  ASSERT_TRUE(apply(config, {.opensearch = &cluster}, kNow));
+  give_index(cluster, "logs-otel-v1-web-2026.10.20", R"({"properties":{}})");
+  config.datasets.defaults.delete_after = std::chrono::hours(24);
+  const std::size_t sent = cluster.sent.size();
+  const auto refused = apply(config, {.opensearch = &cluster}, kNow);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kConflict);
+  EXPECT_NE(refused.error().message().find("logs-otel-v1-web-2026.10.20"), std::string::npos);
+  EXPECT_NE(refused.error().message().find("--accept-loss"), std::string::npos);
+  EXPECT_EQ(cluster.sent.size(), sent);
+  ASSERT_TRUE(apply(config, {.opensearch = &cluster, .accept_loss = true}, kNow));
+  EXPECT_EQ(installed_delete_after(cluster.template_of("logs-otel-v1")), std::chrono::hours(24));
+}
+
+TEST(Bootstrap, InstallsPoliciesWhereThePluginIs) {
+  FakeCluster cluster(kTwoHotOneWarm);
+  cluster.has_ism = true;
+  PrepperConfig config;
+  ASSERT_TRUE(apply(config, {.opensearch = &cluster}, kNow));
+  const std::string& policy = cluster.puts["/_plugins/_ism/policies/naru-logs-otel-v1"];
+  // formats.md 2.5: merged in a state of its own, behind the move.
+  const auto at = [&](std::string_view part) { return policy.find(part); };
+  EXPECT_LT(at(R"("require":{"temp":"warm"})"), at(R"("min_state_age":"1h")")) << policy;
+  EXPECT_LT(at(R"("min_state_age":"1h")"), at(R"("force_merge":{"max_num_segments":1})")) << policy;
+  EXPECT_NE(at(R"("min_index_age":"96h")"), std::string::npos)
+      << policy;  // 1 day long, 2 days hot, 1 day margin
+  EXPECT_EQ(planned(cluster, config), "nothing to do\n");
+  config.datasets.defaults.warm_replicas = 0;
+  ASSERT_TRUE(apply(config, {.opensearch = &cluster}, kNow));
+  EXPECT_NE(std::ranges::find(cluster.sent,
+                              "PUT /_plugins/_ism/policies/naru-logs-otel-v1?if_seq_no=7&if_primary_term=1"),
+            cluster.sent.end());
+  cluster.has_ism = false;
+  config.datasets.lifecycle.driver = LifecycleBy::kIsm;
+  EXPECT_NE(planned(cluster, config).find("driver: naru"), std::string::npos);
+}
+
+TEST(Bootstrap, RefusesServersThatItDoesNotWorkWith) {
+  FakeCluster cluster;
+  cluster.answers["/"] = R"({"version":{"number":"7.10.2","build_flavor":"oss"}})";
+  const auto refused = plan({}, {.opensearch = &cluster}, kNow);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnsupported);
+  EXPECT_NE(refused.error().message().find("Elasticsearch 7.10.2"), std::string::npos)
+      << refused.error().message();
+  EXPECT_TRUE(unusable_server("opensearch", "1.3.20"));
+  EXPECT_TRUE(unusable_server("opensearch", "2.6.0"));
+  EXPECT_FALSE(unusable_server("opensearch", "2.7.0"));
+  EXPECT_FALSE(unusable_server("opensearch", "3.0.0"));
 }
 
 TEST(Bootstrap, NeverChangesATopicThatExists) {
   FakeBus bus;
-  ASSERT_TRUE(apply({.partitions = 2}, {}, {.bus = &bus}));
-  const auto planned = plan({.partitions = 8}, {}, {.bus = &bus});
-  ASSERT_TRUE(planned);
-  for (const Change& change : *planned) {
+  PrepperConfig config;
+  config.datasets.topics.partitions = 2;
+  ASSERT_TRUE(apply(config, {.bus = &bus}, kNow));
+  config.datasets.topics.partitions = 8;
+  const auto changes = plan(config, {.bus = &bus}, kNow);
+  ASSERT_TRUE(changes);
+  for (const Change& change : *changes) {
     EXPECT_EQ(change.action, "note");
   }
-  EXPECT_EQ(planned->size(), 4u);
+  EXPECT_EQ(changes->size(), 4u);
 }
 
 TEST(Mappings, HaveEveryPromotedFieldWithItsTypeSomewhere) {
@@ -132,7 +288,7 @@ TEST(Mappings, HaveEveryPromotedFieldWithItsTypeSomewhere) {
     for (const DeclaredTemplate& declared : mappings.templates) {
       simdjson::dom::parser parser;
       std::string_view type;
-      const std::string text = render_template(declared.text, {});
+      const std::string text = declared.text;
       if (parser.parse(text)["template"]["mappings"]["properties"][entry.field]["type"].get(type) ==
           simdjson::SUCCESS) {
         types.insert(std::string(type));
@@ -162,7 +318,7 @@ TEST(Mappings, GiveEachFieldOneTypeAndTheDocumentsPageListsIt) {
   for (const DeclaredTemplate& declared : load_mappings("")->templates) {
     simdjson::dom::parser parser;
     simdjson::dom::object properties;
-    const std::string text = render_template(declared.text, {});
+    const std::string text = declared.text;
     ASSERT_EQ(parser.parse(text)["template"]["mappings"]["properties"].get(properties), simdjson::SUCCESS);
     collect_types(properties, "", types);
   }

@@ -11,7 +11,7 @@ namespace {
 class ParkedRecords : public WriterTest {
  protected:
   ParkedRecords() {
-    config.datasets["stuck"] = {};
+    config.datasets.datasets["stuck"] = {};
     config.parking.held_bytes_max = 20'000;
   }
   void put(const std::string& dataset, int records, std::size_t size = 1'000) {
@@ -131,7 +131,7 @@ TEST_F(ParkedRecords, AreNotWhenNothingMoves) {
 }
 
 TEST_F(ParkedRecords, AreNotOfDataSetsThatNobodyNamed) {
-  config.datasets.clear();
+  config.datasets.datasets.clear();
   start();
   put("stuck", 1);
   ASSERT_TRUE(is_done());

@@ -306,7 +306,8 @@ TEST(Promotion, LeavesTheWrongTypeInTheBagAndCountsIt) {
 
 TEST(Index, FollowsTheDataSetAndThePeriod) {
   EncoderConfig config;
-  config.periods = {{"hourly", Period::kHour}, {"monthly", Period::kMonth}};
+  config.datasets.datasets["hourly"].period = Period::kHour;
+  config.datasets.datasets["monthly"].period = Period::kMonth;
   Encoding run(config);
   for (const char* dataset : {"hourly", "monthly", "Web_1", "no.dots", ""}) {
     run.encode(Signal::kLogs,

@@ -14,8 +14,8 @@ using std::chrono::hours;
 class LateRecords : public WriterTest {
  protected:
   LateRecords() {
-    config.datasets["web"] = {
-        .period = Period::kDay, .retention = hours(20 * 24), .read_only_after = hours(1)};
+    config.datasets.datasets["web"].delete_after = hours(20 * 24);
+    config.datasets.datasets["web"].read_only_after = hours(1);
   }
   std::uint64_t late(const std::string& outcome) {
     return registry.counter("naru_late_records_total", "", {{"pipeline", "main"}, {"outcome", outcome}})
@@ -79,7 +79,7 @@ TEST_F(LateRecords, AcrossMidnightOnlyTheReadOnlyDayIsLate) {
 }
 
 TEST_F(LateRecords, GoToThePeriodOfTheLateDataSet) {
-  config.datasets["web_late"] = {.period = Period::kHour};
+  config.datasets.datasets["web_late"].period = Period::kHour;
   start();
   deliver(message({{"first", midnight}}, 0));
   store.block_writes(index("web", midnight));
@@ -101,7 +101,8 @@ TEST_F(LateRecords, WaitWhileOpenSearchCannotSayWhatIsThere) {
 }
 
 TEST_F(LateRecords, OlderThanRetentionGoToALateDataSetThatKeepsLonger) {
-  config.datasets["web_late"] = {.period = Period::kMonth, .retention = hours(400 * 24)};
+  config.datasets.datasets["web_late"].period = Period::kMonth;
+  config.datasets.datasets["web_late"].delete_after = hours(400 * 24);
   config.time.older_max = hours(400 * 24);
   start();
   const UnixNanos old = wall_now() - 40 * kNanosPerDay;
@@ -114,7 +115,7 @@ TEST_F(LateRecords, OlderThanRetentionGoToALateDataSetThatKeepsLonger) {
 }
 
 TEST_F(LateRecords, WithoutAPlaceBecomeDeadLetters) {
-  config.datasets["web_late"] = {.read_only_after = hours(1)};
+  config.datasets.datasets["web_late"].read_only_after = hours(1);
   start();
   deliver(message({{"x", midnight}}, 0));
   deliver(message({{"y", midnight}}, 0, "web_late"));

@@ -26,6 +26,7 @@ class WriterTest : public testing::Test {
     config.bulk.retry_first = milliseconds(1);
     config.bulk.retry_max = milliseconds(5);
     config.bulk.probe_max = milliseconds(5);
+    config.datasets.lifecycle.driver = LifecycleBy::kOff;
   }
   ~WriterTest() override { stop(); }
 

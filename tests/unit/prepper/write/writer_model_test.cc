@@ -147,6 +147,7 @@ TEST_P(WriterModel, EndsWithEveryRecordOnceWhateverOpenSearchAnswered) {
   telemetry::Registry registry;
   telemetry::Health health{registry};
   PrepperConfig config;
+  config.datasets.lifecycle.driver = LifecycleBy::kOff;
   config.consume.commit_interval = milliseconds(1);
   config.consume.concurrency = 2;
   config.bulk.writers = 3;

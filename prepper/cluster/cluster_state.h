@@ -1,0 +1,96 @@
+// What an OpenSearch cluster tells about itself: nodes, our indices and their shards, settings, and whether
+// it can be worked with at all. Read at one moment, then plain values, so that what decides on them is pure.
+//
+// Reading changes nothing. Closed indices are listed; indices of others are not.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/result.h"
+#include "core/net/http.h"
+#include "prepper/cluster/client.h"
+#include "prepper/process/index_name.h"
+
+namespace naru::prepper {
+
+// node.attr.<this> tells the tier of a node: hot or warm.
+inline constexpr std::string_view kTierAttribute = "temp";
+inline constexpr std::string_view kHot = "hot", kWarm = "warm";
+inline constexpr std::string_view kRequireTier = "index.routing.allocation.require.temp";
+// Of `_meta` in the mapping of an index that was force-merged: RFC 3339.
+inline constexpr std::string_view kMergedAt = "merged_at";
+
+struct ClusterNode {
+  std::string name = {};
+  std::string http = {};  // "10.0.0.1:9200"; empty: it answers no HTTP
+  std::string version = {};
+  bool data = false, ingest = false, manager = false;
+  std::string zone = {};  // of the attribute that the caller names
+  std::string tier = {};
+  std::set<std::string> plugins = {};
+  std::uint64_t disk_bytes = 0, disk_free_bytes = 0;  // of its data paths; 0: unknown
+  std::uint64_t fielddata_bytes = 0;
+};
+
+struct IndexShard {
+  std::uint32_t number = 0;
+  bool primary = false;
+  std::string state = {};  // STARTED, RELOCATING, INITIALIZING, UNASSIGNED
+  std::string node = {};   // name; of a shard that moves, where it comes from; empty: unassigned
+  std::uint64_t bytes = 0;
+  std::string unassigned_reason = {};
+};
+
+struct LiveIndex {
+  IndexTarget target;
+  bool closed = false;
+  std::string health;  // green, yellow, red
+  Flat settings;       // "index.codec" and so on, explicit ones only
+  std::vector<IndexShard> shards;
+  std::uint32_t primary_segments = 0;
+  std::optional<std::string> merged_at;
+  std::string mapping;  // {"mappings":...}; only when asked for
+  std::set<std::string> aliases;
+
+  std::string_view setting(std::string_view name) const;  // empty: not set
+};
+
+struct ClusterState {
+  bool embedded = false;  // the store of `naru up`: one node, its own retention, no lifecycle
+  std::string version;
+  std::string status;  // green, yellow, red
+  UnixNanos time = 0;  // by the clock of its nodes
+  std::vector<ClusterNode> nodes;
+  std::vector<LiveIndex> indices;
+  Flat settings;                                 // persistent and transient (wins) without these prefixes
+  std::map<std::string, std::string> templates;  // ours, by name: the template as JSON
+  std::set<std::string> merging;                 // indices with a force merge on its way
+  bool index_management = false;                 // /_plugins/_ism answers
+
+  std::size_t data_nodes() const;
+  std::size_t tier_nodes(std::string_view tier) const;  // data nodes with this tier
+  const ClusterNode* node(std::string_view name) const;
+};
+
+struct ReadOptions {
+  std::string zone_attribute = "zone";
+  bool indices = true;
+  bool mappings = false;  // of each index, in full
+  bool disks = false;     // disks and fielddata of each node
+};
+
+// kUnsupported: not an OpenSearch that Naru works with (Elasticsearch, or OpenSearch before 2.0), with what
+// to do. Other errors as of client.h.
+Result<ClusterState> read_cluster(net::HttpTransport& opensearch, const ReadOptions& options);
+
+// Of GET /: what a person reads when this server cannot be used; nullopt when it can. Pure.
+std::optional<std::string> unusable_server(std::string_view distribution, std::string_view version);
+
+}  // namespace naru::prepper
