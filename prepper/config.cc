@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/base/bytes.h"
 #include "core/base/hash.h"
 
@@ -18,9 +20,9 @@ std::vector<Problem> find_problems(const PrepperConfig& config) {
   if (config.pipeline.empty()) {
     out.push_back({"pipeline", "the pipeline needs a name: it is a label of its metrics"});
   }
-  if (config.consume.bytes_max < config.bulk.batch_bytes * 2) {
+  if (config.consume.bytes_max < std::max(config.bulk.batch_bytes, config.bulk.batch_bytes_max) * 2) {
     out.push_back({"consume.bytes_max",
-                   "at least two bulk batches must fit (bulk.batch_bytes), or a batch could never fill"});
+                   "at least two bulk batches must fit (bulk.batch_bytes_max), or a batch could never fill"});
   }
   const TopicsConfig& topics = config.topics;
   if (topics.logs == topics.metrics || topics.logs == topics.traces || topics.metrics == topics.traces) {

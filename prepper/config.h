@@ -39,6 +39,11 @@ struct TimeConfig {
 struct BulkConfig {
   std::uint32_t writers = 2;
   std::uint64_t batch_bytes = 5u << 20;
+  std::uint64_t batch_bytes_max = 15u << 20;
+  bool discovery = true;
+  std::string zone;
+  std::chrono::milliseconds backfill_after{3'600'000};
+  std::uint64_t backfill_bytes_per_second = 0;
   std::uint32_t queue_batches_max = 4;
   std::chrono::milliseconds linger{200};
   std::chrono::milliseconds request_timeout{60'000};

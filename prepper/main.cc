@@ -11,8 +11,8 @@ namespace {
 
 class PrepperService final : public program::Service {
  public:
-  PrepperService(const ProgramConfig& config, std::unique_ptr<bus::Bus> bus,
-                 net::HttpTransportFactory opensearch, program::ServiceContext& context)
+  PrepperService(const ProgramConfig& config, std::unique_ptr<bus::Bus> bus, ClusterAccess opensearch,
+                 program::ServiceContext& context)
       : bus_(std::move(bus)),
         prepper_(config, *bus_, std::move(opensearch), context.registry, context.health) {}
 
@@ -37,7 +37,7 @@ class PrepperService final : public program::Service {
 Result<std::unique_ptr<program::Service>> start(const ProgramConfig& loaded,
                                                 program::ServiceContext& context) {
   NARU_TRY(const ProgramConfig config, with_declaration(loaded));
-  NARU_TRY(net::HttpTransportFactory opensearch, opensearch_transports(config.opensearch));
+  NARU_TRY(ClusterAccess opensearch, opensearch_access(config.opensearch));
   bus::KafkaBusConfig kafka = config.kafka;
   kafka.metrics = &context.registry;
   NARU_TRY(std::unique_ptr<bus::Bus> bus, bus::make_kafka_bus(kafka));

@@ -29,13 +29,14 @@ std::uint64_t random_seed() {
 }
 
 EncoderConfig encoder_config(const PrepperConfig& config, const std::string& cluster_id,
-                             std::shared_ptr<const PipelineSource> pipelines, Tap* tap = nullptr) {
+                             const BulkWriter& writer, std::shared_ptr<const PipelineSource> pipelines,
+                             Tap* tap = nullptr) {
   EncoderConfig out;
   out.pipeline = config.pipeline;
   out.dataset = config.dataset;
   out.datasets = config.datasets;
   out.time = {.older_max = nanos(config.time.older_max), .newer_max = nanos(config.time.newer_max)};
-  out.batch_bytes = config.bulk.batch_bytes;
+  out.batch_bytes_now = writer.batch_bytes();
   out.cluster_id = cluster_id;
   out.pipelines = std::move(pipelines);
   out.tap = tap;
@@ -68,6 +69,13 @@ IndexAdminConfig admin_config(const PrepperConfig& config) {
 WriterConfig writer_config(const PrepperConfig& config) {
   WriterConfig out;
   out.threads = config.bulk.writers;
+  out.batch_bytes_min = config.bulk.batch_bytes;
+  out.batch_bytes_max = std::max(config.bulk.batch_bytes, config.bulk.batch_bytes_max);
+  out.discovery = config.bulk.discovery;
+  out.zone = config.bulk.zone;
+  out.zone_attribute = config.datasets.cluster.zone_attribute;
+  out.backfill_after = config.bulk.backfill_after;
+  out.backfill_bytes_per_second = config.bulk.backfill_bytes_per_second;
   out.queue_batches_max = config.bulk.queue_batches_max;
   out.request_timeout = config.bulk.request_timeout;
   out.gzip = config.bulk.gzip;
@@ -94,11 +102,11 @@ ParkingConfig parking_config(const PrepperConfig& config) {
 }  // namespace
 
 struct Prepper::Parts : EncoderSink {
-  Parts(PrepperConfig prepper_config, bus::Bus& message_bus, net::HttpTransportFactory transports,
+  Parts(PrepperConfig prepper_config, bus::Bus& message_bus, ClusterAccess access,
         telemetry::Registry& metrics, telemetry::Health& checks)
       : config(std::move(prepper_config)),
         bus(message_bus),
-        opensearch(std::move(transports)),
+        opensearch(std::move(access)),
         registry(metrics),
         health(checks),
         pipeline_metrics(metrics) {}
@@ -111,7 +119,7 @@ struct Prepper::Parts : EncoderSink {
 
   PrepperConfig config;
   bus::Bus& bus;
-  net::HttpTransportFactory opensearch;
+  ClusterAccess opensearch;
   telemetry::Registry& registry;
   telemetry::Health& health;
   std::atomic<std::uint64_t> undecodable{0};
@@ -131,8 +139,8 @@ struct Prepper::Parts : EncoderSink {
   std::unique_ptr<LifecycleDriver> lifecycle;
 };
 
-Prepper::Prepper(PrepperConfig config, bus::Bus& bus, net::HttpTransportFactory opensearch,
-                 telemetry::Registry& registry, telemetry::Health& health)
+Prepper::Prepper(PrepperConfig config, bus::Bus& bus, ClusterAccess opensearch, telemetry::Registry& registry,
+                 telemetry::Health& health)
     : parts_(std::make_unique<Parts>(std::move(config), bus, std::move(opensearch), registry, health)) {}
 
 Prepper::~Prepper() {
@@ -156,7 +164,7 @@ Result<void> Prepper::start() {
                                                            .config_hash = config_hash(parts.config)},
                                          std::move(producer));
   parts.admin =
-      std::make_unique<IndexAdmin>(admin_config(parts.config), parts.opensearch(),
+      std::make_unique<IndexAdmin>(admin_config(parts.config), parts.opensearch.any(),
                                    std::move(mappings.promoted), std::move(mappings.contracts), wall_now);
   parts.writer = std::make_unique<BulkWriter>(writer_config(parts.config), parts.opensearch, *parts.admin,
                                               *parts.dead_letters, parts.registry, parts.health);
@@ -169,13 +177,15 @@ Result<void> Prepper::start() {
         reader.group += "-parked";
         reader.topics = std::move(topics);
         reader.concurrency = 1;
-        reader.bytes_max = std::max(parts.config.bulk.batch_bytes * 2, parts.config.consume.bytes_max / 8);
+        reader.bytes_max =
+            std::max(parts.config.bulk.batch_bytes_max * 2, parts.config.consume.bytes_max / 8);
         reader.pipeline += "/parked";
         return std::make_unique<Consumer>(
             std::move(reader), parts.bus,
             [&parts](const std::string& cluster_id) {
-              return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, parts.pipelines),
-                                               *parts.admin, parts);
+              return std::make_unique<Encoder>(
+                  encoder_config(parts.config, cluster_id, *parts.writer, parts.pipelines), *parts.admin,
+                  parts);
             },
             [] {}, parts.registry, health, &parts.pipeline_metrics);
       },
@@ -186,7 +196,8 @@ Result<void> Prepper::start() {
       [&parts](const std::string& cluster_id) {
         parts.dead_letters->set_cluster_id(cluster_id);
         return std::make_unique<Encoder>(
-            encoder_config(parts.config, cluster_id, parts.pipelines, &parts.tap), *parts.admin, parts);
+            encoder_config(parts.config, cluster_id, *parts.writer, parts.pipelines, &parts.tap),
+            *parts.admin, parts);
       },
       [&parts] {
         parts.dead_letters->tick();
@@ -200,7 +211,7 @@ Result<void> Prepper::start() {
   if (parts.config.datasets.lifecycle.driver != LifecycleBy::kOff) {
     parts.lifecycle =
         std::make_unique<LifecycleDriver>(parts.config.datasets, parts.config.consume.group + "-lifecycle",
-                                          parts.bus, parts.opensearch(), parts.registry, parts.health);
+                                          parts.bus, parts.opensearch.any(), parts.registry, parts.health);
     parts.lifecycle->start();
   }
   if (parts.reloader != nullptr) {

@@ -16,6 +16,7 @@
 #include "core/telemetry/health.h"
 #include "core/telemetry/metrics.h"
 #include "prepper/config.h"
+#include "prepper/write/cluster_access.h"
 
 namespace naru::prepper {
 
@@ -32,10 +33,9 @@ struct Progress {
 
 class Prepper {
  public:
-  // The references must outlive this. `opensearch` is called once per writer and once more for index
-  // administration.
-  Prepper(PrepperConfig config, bus::Bus& bus, net::HttpTransportFactory opensearch,
-          telemetry::Registry& registry, telemetry::Health& health);
+  // The references must outlive this.
+  Prepper(PrepperConfig config, bus::Bus& bus, ClusterAccess opensearch, telemetry::Registry& registry,
+          telemetry::Health& health);
   ~Prepper();
 
   // kInvalidArgument: the mappings directory; kUnavailable, kIo: the bus cannot make a producer at all.

@@ -63,8 +63,27 @@ void describe(config::Schema<TimeConfig>& s) {
 }
 
 void describe(config::Schema<BulkConfig>& s) {
-  s.field("writers", &BulkConfig::writers, "Bulk requests in flight at most.").min(1).max(64);
-  s.bytes("batch_bytes", &BulkConfig::batch_bytes, "Size of a bulk request.").min(64u << 10).max(64u << 20);
+  s.field("writers", &BulkConfig::writers,
+          "Bulk requests in flight at most; how many of them go to one node follows its answers.")
+      .min(1)
+      .max(64);
+  s.bytes("batch_bytes", &BulkConfig::batch_bytes, "Size of a bulk request, at first and at least.")
+      .min(64u << 10)
+      .max(64u << 20);
+  s.bytes("batch_bytes_max", &BulkConfig::batch_bytes_max,
+          "It grows up to this while the cluster takes more bytes a second for it.")
+      .min(64u << 10)
+      .max(64u << 20);
+  s.field("discovery", &BulkConfig::discovery,
+          "Ask the cluster for its nodes and write to those with data or ingest role; false: only to "
+          "opensearch.urls, "
+          "as behind a load balancer.");
+  s.field("zone", &BulkConfig::zone,
+          "Nodes of this zone come first, those of others when it has none that answers.");
+  s.field("backfill_after", &BulkConfig::backfill_after,
+          "Records received longer ago than this are a backfill, written at its rate.");
+  s.bytes("backfill_bytes_per_second", &BulkConfig::backfill_bytes_per_second,
+          "Rate of a backfill, so that it leaves the cluster to live records; 0: as fast as they come.");
   s.field("queue_batches_max", &BulkConfig::queue_batches_max, "Encoded batches that wait for a writer.")
       .min(1)
       .max(1000);
@@ -159,22 +178,26 @@ Result<ProgramConfig> load_program_config(const std::string& path) {
   return with_declaration(std::move(config));
 }
 
-Result<net::HttpTransportFactory> opensearch_transports(const OpenSearchConfig& config) {
-  std::vector<net::HttpClientConfig> clients;
-  for (const std::string& url : config.urls) {
+Result<ClusterAccess> opensearch_access(const OpenSearchConfig& config) {
+  const auto client_of = [config](const std::string& url) {
     net::HttpClientConfig client;
     client.url = url;
     client.tls = config.tls;
     client.basic_user = config.user;
     client.basic_password = config.password;
     client.bearer_token = config.token;
+    return client;
+  };
+  std::vector<net::HttpClientConfig> clients;
+  for (const std::string& url : config.urls) {
+    net::HttpClientConfig client = client_of(url);
     if (auto tried = net::make_http_client(client); !tried) {
       return fail(tried.error().with_context("opensearch"));
     }
     clients.push_back(std::move(client));
   }
   auto next = std::make_shared<std::atomic<std::size_t>>(0);
-  return net::HttpTransportFactory([clients, next]() -> std::unique_ptr<net::HttpTransport> {
+  net::HttpTransportFactory any = [clients, next]() -> std::unique_ptr<net::HttpTransport> {
     std::vector<std::unique_ptr<net::HttpTransport>> ends;
     for (const net::HttpClientConfig& client : clients) {
       auto end = net::make_http_client(client);
@@ -182,6 +205,10 @@ Result<net::HttpTransportFactory> opensearch_transports(const OpenSearchConfig& 
       ends.push_back(std::move(*end));
     }
     return std::make_unique<FailoverTransport>(std::move(ends), next->fetch_add(1));
+  };
+  return ClusterAccess(std::move(any), config.urls, [client_of](const std::string& url) {
+    auto made = net::make_http_client(client_of(url));
+    return made ? std::move(*made) : std::unique_ptr<net::HttpTransport>();
   });
 }
 

@@ -11,6 +11,7 @@
 #include "core/net/tls.h"
 #include "core/program/net_config.h"
 #include "prepper/config.h"
+#include "prepper/write/cluster_access.h"
 
 namespace naru::prepper {
 
@@ -40,8 +41,8 @@ void validate(const OpenSearchConfig& config, config::Errors& errors);
 Result<ProgramConfig> with_declaration(ProgramConfig config);
 Result<ProgramConfig> load_program_config(const std::string& path);
 
-// Connections to the cluster, each starting at another of its addresses. kInvalidArgument: an address or a
-// TLS file is unusable.
-Result<net::HttpTransportFactory> opensearch_transports(const OpenSearchConfig& config);
+// Connections to the cluster; those to any of its nodes each start at another address. kInvalidArgument: an
+// address or a TLS file is unusable.
+Result<ClusterAccess> opensearch_access(const OpenSearchConfig& config);
 
 }  // namespace naru::prepper

@@ -15,9 +15,9 @@ namespace {
 
 Result<std::vector<prepper::Change>> bootstrap(const prepper::ProgramConfig& config,
                                                const BootstrapOptions& options) {
-  NARU_TRY(const auto transports, prepper::opensearch_transports(config.opensearch));
+  NARU_TRY(const auto access, prepper::opensearch_access(config.opensearch));
   NARU_TRY(const auto bus, bus::make_kafka_bus(config.kafka));
-  const auto opensearch = transports();
+  const auto opensearch = access.any();
   const prepper::BootstrapTargets targets{
       .opensearch = opensearch.get(), .bus = bus.get(), .accept_loss = options.accept_loss};
   return options.apply ? prepper::apply(config, targets, wall_now())

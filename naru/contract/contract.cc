@@ -222,8 +222,8 @@ Result<bool> check(const ContractOptions& options) {
   std::unique_ptr<net::HttpTransport> opensearch;
   if (!options.config.empty()) {
     NARU_TRY(const auto config, config::load_file<prepper::ProgramConfig>(options.config));
-    NARU_TRY(const auto transports, prepper::opensearch_transports(config.opensearch));
-    opensearch = transports();
+    NARU_TRY(const auto access, prepper::opensearch_access(config.opensearch));
+    opensearch = access.any();
   }
   bool good = true;
   for (const prepper::DeclaredTemplate& declared : mappings.templates) {

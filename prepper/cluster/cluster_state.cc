@@ -61,7 +61,11 @@ Result<void> read_version(net::HttpTransport& opensearch, ClusterState& out) {
   return {};
 }
 
-Result<void> read_nodes(net::HttpTransport& opensearch, const ReadOptions& options, ClusterState& out) {
+}  // namespace
+
+Result<std::vector<ClusterNode>> read_nodes(net::HttpTransport& opensearch,
+                                            const std::string& zone_attribute) {
+  std::vector<ClusterNode> out;
   NARU_TRY(const auto answer,
            get_json(opensearch,
                     "/_nodes?filter_path=nodes.*.name,nodes.*.version,nodes.*.roles,nodes.*.attributes,"
@@ -72,11 +76,11 @@ Result<void> read_nodes(net::HttpTransport& opensearch, const ReadOptions& optio
     return fail(ErrorCode::kInternal, "reading the nodes: GET _nodes has an unknown form");
   }
   for (const auto& [id, node] : nodes) {
-    ClusterNode& made = out.nodes.emplace_back();
+    ClusterNode& made = out.emplace_back();
     made.name = text_of(node["name"]);
     made.version = text_of(node["version"]);
     made.http = text_of(node["http"]["publish_address"]);
-    made.zone = text_of(node["attributes"][options.zone_attribute]);
+    made.zone = text_of(node["attributes"][zone_attribute]);
     made.tier = text_of(node["attributes"][kTierAttribute]);
     if (const std::size_t slash = made.http.rfind('/'); slash != std::string::npos) {
       made.http.erase(0, slash + 1);  // "host/10.0.0.1:9200"
@@ -96,8 +100,10 @@ Result<void> read_nodes(net::HttpTransport& opensearch, const ReadOptions& optio
       }
     }
   }
-  return {};
+  return out;
 }
+
+namespace {
 
 Result<void> read_settings(net::HttpTransport& opensearch, ClusterState& out) {
   NARU_TRY(const auto settings,
@@ -175,6 +181,28 @@ Result<void> read_tasks(net::HttpTransport& opensearch, ClusterState& out) {
   return {};
 }
 
+// A task that is gone with its node has failed.
+Result<LiveIndex::Merge> merge_state(net::HttpTransport& opensearch, const std::string& task) {
+  NARU_TRY(const net::HttpResponse answer, call(opensearch, "GET", "/_tasks/" + task));
+  if (answer.status == 404) {
+    return LiveIndex::Merge::kFailed;
+  }
+  simdjson::dom::parser parser;
+  element root;
+  bool completed = false;
+  if (answer.status != 200 || parser.parse(answer.body).get(root) != simdjson::SUCCESS ||
+      root["completed"].get(completed) != simdjson::SUCCESS) {
+    return fail(refused("asking for a force merge", answer));
+  }
+  if (!completed) {
+    return LiveIndex::Merge::kRunning;
+  }
+  element error;
+  const bool failed =
+      root["error"].get(error) == simdjson::SUCCESS || number_of(root["response"]["_shards"]["failed"]) > 0;
+  return failed ? LiveIndex::Merge::kFailed : LiveIndex::Merge::kDone;
+}
+
 Result<void> read_indices(net::HttpTransport& opensearch, const ReadOptions& options, ClusterState& out) {
   std::map<std::string, LiveIndex, std::less<>> found;
   const auto with = [&](std::string_view name, auto&& use) {
@@ -245,6 +273,7 @@ Result<void> read_indices(net::HttpTransport& opensearch, const ReadOptions& opt
       });
     }
   }
+  std::map<std::string, std::string, std::less<>> tasks;  // by index
   NARU_TRY(const auto mappings,
            get_json(opensearch,
                     of_our_indices("_mapping", options.mappings ? "" : "&filter_path=*.mappings._meta"),
@@ -252,14 +281,19 @@ Result<void> read_indices(net::HttpTransport& opensearch, const ReadOptions& opt
   if (mappings->root.get(members) == simdjson::SUCCESS) {
     for (const auto& [name, index] : members) {
       with(name, [&](LiveIndex& one) {
-        if (const std::string_view at = text_of(index["mappings"]["_meta"]["naru"][kMergedAt]); !at.empty()) {
-          one.merged_at = at;
+        one.merged = !text_of(index["mappings"]["_meta"]["naru"][kMergedAt]).empty();
+        if (const std::string_view task = text_of(index["mappings"]["_meta"]["naru"][kMergeTask]);
+            !task.empty() && !one.merged) {
+          tasks.emplace(name, task);
         }
         if (options.mappings) {
           one.mapping = simdjson::minify(index);
         }
       });
     }
+  }
+  for (const auto& [name, task] : tasks) {
+    NARU_TRY(found.find(name)->second.merge, merge_state(opensearch, task));
   }
   NARU_TRY(const auto aliases,
            get_json(opensearch, of_our_indices("_alias", ""), "reading the aliases of our indices"));
@@ -351,7 +385,7 @@ std::optional<std::string> unusable_server(std::string_view distribution, std::s
 Result<ClusterState> read_cluster(net::HttpTransport& opensearch, const ReadOptions& options) {
   ClusterState out;
   NARU_TRY_VOID(read_version(opensearch, out));
-  NARU_TRY_VOID(read_nodes(opensearch, options, out));
+  NARU_TRY(out.nodes, read_nodes(opensearch, options.zone_attribute));
   NARU_TRY_VOID(read_settings(opensearch, out));
   NARU_TRY_VOID(read_templates(opensearch, out));
   if (out.embedded) {

@@ -24,8 +24,9 @@ namespace naru::prepper {
 inline constexpr std::string_view kTierAttribute = "temp";
 inline constexpr std::string_view kHot = "hot", kWarm = "warm";
 inline constexpr std::string_view kRequireTier = "index.routing.allocation.require.temp";
-// Of `_meta` in the mapping of an index that was force-merged: RFC 3339.
-inline constexpr std::string_view kMergedAt = "merged_at";
+// Of `_meta.naru` in the mapping of an index: the task of the force merge that was begun, and when it was
+// found done (RFC 3339). How many segments there are says neither: late records make new ones all the time.
+inline constexpr std::string_view kMergeTask = "merge_task", kMergedAt = "merged_at";
 
 struct ClusterNode {
   std::string name = {};
@@ -55,8 +56,10 @@ struct LiveIndex {
   Flat settings;       // "index.codec" and so on, explicit ones only
   std::vector<IndexShard> shards;
   std::uint32_t primary_segments = 0;
-  std::optional<std::string> merged_at;
-  std::string mapping;  // {"mappings":...}; only when asked for
+  enum class Merge : std::uint8_t { kNone, kRunning, kDone, kFailed };
+  Merge merge = Merge::kNone;  // of the task in its mapping
+  bool merged = false;         // its mapping says so
+  std::string mapping;         // {"mappings":...}; only when asked for
   std::set<std::string> aliases;
 
   std::string_view setting(std::string_view name) const;  // empty: not set
@@ -89,6 +92,10 @@ struct ReadOptions {
 // kUnsupported: not an OpenSearch that Naru works with (Elasticsearch, or OpenSearch before 2.0), with what
 // to do. Other errors as of client.h.
 Result<ClusterState> read_cluster(net::HttpTransport& opensearch, const ReadOptions& options);
+
+// The nodes alone, with the zone that `zone_attribute` names.
+Result<std::vector<ClusterNode>> read_nodes(net::HttpTransport& opensearch,
+                                            const std::string& zone_attribute);
 
 // Of GET /: what a person reads when this server cannot be used; nullopt when it can. Pure.
 std::optional<std::string> unusable_server(std::string_view distribution, std::string_view version);

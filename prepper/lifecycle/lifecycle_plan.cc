@@ -155,14 +155,17 @@ class Planner {
       phase = LifecyclePhase::kMerging;
       return;
     }
-    if (dataset.merge_segments > 0 && !index.merged_at.has_value()) {
+    if (dataset.merge_segments > 0 && !index.merged) {
       phase = LifecyclePhase::kMerging;
       const auto primaries =
           static_cast<std::uint32_t>(std::ranges::count_if(index.shards, &IndexShard::primary));
-      if (index.primary_segments <= primaries * dataset.merge_segments) {
+      if (index.merge == LiveIndex::Merge::kDone ||
+          index.primary_segments <= primaries * dataset.merge_segments) {
         add(LifecycleAction::kMarkMerged, index,
             fmt::format("{} shards have {} segments", primaries, index.primary_segments), "PUT", "/_mapping",
-            fmt::format(R"({{"_meta":{{"naru":{{"{}":"{}"}}}}}})", kMergedAt, format_rfc3339(now_)));
+            naru_meta(kMergedAt, format_rfc3339(now_)));
+      } else if (index.merge == LiveIndex::Merge::kRunning) {
+        return;
       } else if (merging_ < declared_.lifecycle.merges_max) {
         ++merging_;
         add(LifecycleAction::kForceMerge, index,
@@ -244,6 +247,10 @@ std::string_view to_string(LifecyclePhase phase) {
     case LifecyclePhase::kWarm: return "warm";
   }
   return "?";
+}
+
+std::string naru_meta(std::string_view name, std::string_view value) {
+  return fmt::format(R"({{"_meta":{{"naru":{{"{}":"{}"}}}}}})", name, value);
 }
 
 LifecyclePlan plan_lifecycle(const Datasets& declared, const ClusterState& cluster, UnixNanos now,

@@ -54,7 +54,10 @@ struct LifecyclePlan {
   std::vector<std::string> warnings;
 };
 
-// `indices_only_ahead`: only creates, because ISM does the rest.
+// The body of PUT <index>/_mapping that notes one thing in its _meta.
+std::string naru_meta(std::string_view name, std::string_view value);
+
+// `only_create_ahead`: because ISM does the rest.
 LifecyclePlan plan_lifecycle(const Datasets& declared, const ClusterState& cluster, UnixNanos now,
                              bool only_create_ahead);
 

@@ -372,7 +372,10 @@ void Encoder::end_document(const otlp::DocumentId& id) {
   ++stats_.documents;
   stats_.document_bytes += out_.size() - document_begin_;
   message_bytes_ += out_.size() - document_begin_;
-  if (out_.size() >= config_.batch_bytes) {
+  const std::size_t full = config_.batch_bytes_now != nullptr
+                               ? config_.batch_bytes_now->load(std::memory_order_relaxed)
+                               : config_.batch_bytes;
+  if (out_.size() >= full) {
     hand_over();
   }
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -37,8 +38,9 @@ struct EncoderConfig {
   TimeRules time;
   BagLimits bag;
   std::uint32_t nested_max = 4'000;    // events, links or exemplars of one document, each
-  std::size_t batch_bytes = 5u << 20;  // a batch is handed over when it is this long
-  std::string cluster_id;              // for identities of kind 6
+  std::size_t batch_bytes = 5u << 20;  // a batch is handed over when it is this long,
+  std::shared_ptr<const std::atomic<std::size_t>> batch_bytes_now;  // or what this says, when there is one
+  std::string cluster_id;                                           // for identities of kind 6
   // Pipelines that records go through; nullptr, and what none of them takes: straight into documents.
   std::shared_ptr<const PipelineSource> pipelines;
   Tap* tap = nullptr;  // of whoever looks at live records; must outlive the encoder

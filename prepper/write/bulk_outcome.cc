@@ -454,4 +454,11 @@ BulkOutcome BulkReader::read(const Result<net::HttpResponse>& answer, std::size_
   return finish();
 }
 
+bool is_node_fault(const BulkOutcome& outcome) {
+  constexpr int kBadGateway = 502, kUnavailable = 503, kGatewayTimeout = 504;
+  return outcome.request == RequestVerdict::kResend &&
+         (outcome.status == 0 || outcome.status == kBadGateway || outcome.status == kUnavailable ||
+          outcome.status == kGatewayTimeout);
+}
+
 }  // namespace naru::prepper

@@ -54,6 +54,9 @@ struct BulkOutcome {
   std::vector<ItemOutcome> items;  // kItems: one per document, in request order
 };
 
+// The node did not answer, or could not: another one may.
+bool is_node_fault(const BulkOutcome& outcome);
+
 // Reads one answer after the other: begin(), feed() with its bytes in pieces of any size, finish(). Not
 // thread-safe; one per thread.
 class BulkReader {

@@ -8,45 +8,25 @@
 
 #include "core/base/fault_point.h"
 #include "core/telemetry/log.h"
+#include "prepper/cluster/cluster_state.h"
 #include "prepper/parking/topic.h"
 #include "prepper/write/gzip.h"
+#include "prepper/write/writer_parts.h"
 
 namespace naru::prepper {
 namespace {
 
-constexpr std::string_view kCluster;  // the gate's name for the cluster as a whole
-constexpr std::string_view kDependency = "opensearch";
 constexpr std::uint64_t kLogEvery = 30 * kNanosPerSecond;
 // Without documents nobody would notice that OpenSearch is away.
 constexpr std::uint64_t kLookEvery = 10 * kNanosPerSecond;
 constexpr std::uint64_t kLookAgain = 1 * kNanosPerSecond;  // while it is away
 constexpr std::chrono::milliseconds kLookTimeout{5'000};
+constexpr std::string_view kRetryTarget = "/_cluster/health?timeout=2s&cluster_manager_timeout=2s";
+constexpr std::uint64_t kDiscoverEvery = 30 * kNanosPerSecond;
+constexpr int kServerErrors = 500;
 constexpr std::uint64_t kMoves = 10 * kNanosPerSecond;  // a data set that took something within this moves
 // Kept: what the outcome needs.
 constexpr std::string_view kBulkTarget = "/_bulk?filter_path=took,errors,items.*.status,items.*.error";
-// After so many failures of the same request it is halved, in case that one document is the cause.
-constexpr std::uint32_t kFailuresBeforeHalving = 4;
-
-std::uint64_t nanos(std::chrono::milliseconds duration) {
-  return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
-}
-
-// Calls with each message and how many of the documents at `positions` (empty: all) come from it, once per
-// run of neighbours.
-template <class Use>
-void each_source(const BulkBatch& batch, std::span<const std::uint32_t> positions, Use&& use) {
-  const std::size_t size = positions.empty() ? batch.entries.size() : positions.size();
-  std::uint32_t run = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    const auto source_at = [&](std::size_t k) {
-      return batch.entries[positions.empty() ? k : positions[k]].source;
-    };
-    ++run;
-    if (i + 1 == size || source_at(i + 1) != source_at(i)) {
-      use(batch.sources[source_at(i)], std::exchange(run, 0));
-    }
-  }
-}
 
 telemetry::Counter late_counter(telemetry::Registry& registry, const std::string& pipeline,
                                 std::string_view outcome) {
@@ -56,21 +36,13 @@ telemetry::Counter late_counter(telemetry::Registry& registry, const std::string
                           {{"pipeline", pipeline}, {"outcome", std::string(outcome)}});
 }
 
-std::vector<std::uint32_t> range(std::uint32_t begin, std::uint32_t end) {
-  std::vector<std::uint32_t> out;
-  for (; begin < end; ++begin) {
-    out.push_back(begin);
-  }
-  return out;
-}
-
 }  // namespace
 
-BulkWriter::BulkWriter(WriterConfig config, const net::HttpTransportFactory& opensearch, IndexAdmin& admin,
+BulkWriter::BulkWriter(WriterConfig config, ClusterAccess opensearch, IndexAdmin& admin,
                        DeadLetterWriter& dead_letters, telemetry::Registry& registry,
                        telemetry::Health& health)
     : config_(std::move(config)),
-      factory_(opensearch),
+      access_(std::move(opensearch)),
       admin_(admin),
       dead_letters_(dead_letters),
       registry_(registry),
@@ -84,13 +56,22 @@ BulkWriter::BulkWriter(WriterConfig config, const net::HttpTransportFactory& ope
       waiting_batches_(registry.gauge("naru_writer_waiting_batches",
                                       "Batches that wait to be sent or sent again.",
                                       {{"pipeline", config_.pipeline}})),
-      concurrency_(registry.gauge("naru_writer_concurrency_limit", "Bulk requests in flight at most, now.",
+      concurrency_(registry.gauge("naru_writer_concurrency_limit",
+                                  "Bulk requests in flight at most, now, over all nodes that answer.",
                                   {{"pipeline", config_.pipeline}})),
+      batch_bytes_(registry.gauge("naru_writer_batch_bytes", "Size at which a bulk request is sent, now.",
+                                  {{"pipeline", config_.pipeline}})),
+      backfill_waits_(
+          registry.counter("naru_writer_backfill_waits_total",
+                           "Batches of old records that had to wait for bulk.backfill_bytes_per_second.",
+                           {{"pipeline", config_.pipeline}})),
       late_found_(late_counter(registry, config_.pipeline, "found")),
       late_diverted_(late_counter(registry, config_.pipeline, "diverted")),
       late_letters_(late_counter(registry, config_.pipeline, "dead_letter")),
+      pool_({.in_flight_max = config_.threads, .zone = config_.zone}, access_.seeds),
+      batch_size_(config_.batch_bytes_min, config_.batch_bytes_max),
+      backfill_(static_cast<double>(std::max<std::uint64_t>(config_.backfill_bytes_per_second, 1))),
       gate_(config_.gate, config_.seed),
-      limit_(config_.threads),
       retry_(config_.retry, config_.seed + 1) {
   for (const HoldCause cause : kHoldCauses) {
     indices_held_.emplace(
@@ -105,9 +86,7 @@ BulkWriter::~BulkWriter() {
 }
 
 void BulkWriter::start() {
-  for (std::uint32_t i = 0; i < config_.threads; ++i) {
-    transports_.push_back(factory_());
-  }
+  transports_.resize(config_.threads);
   for (std::uint32_t i = 0; i < config_.threads; ++i) {
     threads_.emplace_back([this, i] { run(i); });
   }
@@ -120,8 +99,13 @@ void BulkWriter::stop() {
   }
   work_.notify_all();
   room_.notify_all();
-  for (const auto& transport : transports_) {
-    transport->cancel();
+  {
+    const Lock lock(mutex_);
+    for (const auto& of_thread : transports_) {
+      for (const auto& [url, transport] : of_thread) {
+        transport->cancel();
+      }
+    }
   }
   for (std::thread& thread : threads_) {
     thread.join();
@@ -216,10 +200,29 @@ bool BulkWriter::take_batch(std::uint64_t now, Work& work) {
       return false;
     }
     set_held_apart(work.batch);
-    if (!work.batch.empty()) {
+    if (!work.batch.empty() && !wait_for_rate(work.batch, now)) {
       return true;
     }
   }
+}
+
+bool BulkWriter::wait_for_rate(BulkBatch& batch, std::uint64_t now) {
+  if (config_.backfill_bytes_per_second == 0 || batch.attempts > 0) {
+    return false;
+  }
+  const auto newest =
+      std::ranges::max(batch.sources, {}, [](const auto& source) { return source->record.timestamp_ms; });
+  const auto received = static_cast<UnixNanos>(newest->record.timestamp_ms) * kNanosPerMilli;
+  if (const UnixNanos wall = wall_now(); wall < received || wall - received < nanos(config_.backfill_after)) {
+    return false;
+  }
+  const std::uint64_t wait = backfill_.take(static_cast<double>(batch.body.size()), now);
+  if (wait == 0) {
+    return false;
+  }
+  backfill_waits_.add();
+  delayed_.emplace(now + wait, std::move(batch));
+  return true;
 }
 
 // Bulk requests tell more than a look, so one is only due while there are none.
@@ -234,10 +237,8 @@ std::uint64_t BulkWriter::next_wake() const {
       at = std::min(at, gate_.probe_at(index));
     }
   }
-  if (!gate_.open(kCluster)) {
-    at = std::max(ready_.empty() ? at : 0, gate_.probe_at(kCluster));
-  }
-  return at;
+  return gate_.open(kCluster) ? std::min(at, pool_.retry_at())
+                              : std::max(ready_.empty() ? at : 0, gate_.probe_at(kCluster));
 }
 
 bool BulkWriter::take(Lock& lock, Work& work) {
@@ -246,21 +247,33 @@ bool BulkWriter::take(Lock& lock, Work& work) {
   while (!stopping_) {
     work = Work{};
     const std::uint64_t now = monotonic_now();
-    if (in_flight_ < limit_.limit()) {
-      const bool open = gate_.open(kCluster);
-      // While the cluster is held, what goes out is its probe; perhaps only held indices have something.
-      if ((open || gate_.probe_due(kCluster, now)) &&
-          (take_index_probe(now, work) || take_batch(now, work))) {
-        if (!open) {
-          gate_.take_probe(kCluster);
-        }
+    if (!gate_.open(kCluster)) {
+      // What goes out is the cluster's probe; perhaps only held indices have something.
+      if (gate_.probe_due(kCluster, now) && (take_index_probe(now, work) || take_batch(now, work))) {
+        gate_.take_probe(kCluster);
+        work.lease = pool_.take_probe();
         return true;
       }
-    }
-    if (look_due(now)) {
-      look_at_ = now + kLookEvery;
-      work.look = true;
+    } else if (auto retried = pool_.take_retry(now)) {
+      work.kind = Work::Kind::kRetry;
+      work.lease = std::move(*retried);
       return true;
+    } else if (auto lease = pool_.take()) {
+      work.lease = std::move(*lease);
+      if (config_.discovery && now >= discover_at_) {
+        discover_at_ = now + kDiscoverEvery;
+        work.kind = Work::Kind::kDiscover;
+        return true;
+      }
+      if (take_index_probe(now, work) || take_batch(now, work)) {
+        return true;
+      }
+      if (look_due(now)) {
+        look_at_ = now + kLookEvery;
+        work.kind = Work::Kind::kLook;
+        return true;
+      }
+      pool_.unused(work.lease);
     }
     const std::uint64_t wake = next_wake();
     const auto wait = wake > now ? std::chrono::nanoseconds(std::min(wake - now, nanos(kLongest)))
@@ -270,16 +283,28 @@ bool BulkWriter::take(Lock& lock, Work& work) {
   return false;
 }
 
+net::HttpTransport* BulkWriter::transport_to(std::size_t thread, const std::string& url) {
+  {
+    const Lock lock(mutex_);
+    if (const auto known = transports_[thread].find(url); known != transports_[thread].end()) {
+      return known->second.get();
+    }
+  }
+  std::unique_ptr<net::HttpTransport> made = access_.node(url);
+  const Lock lock(mutex_);
+  return stopping_ ? nullptr : (transports_[thread][url] = std::move(made)).get();
+}
+
 void BulkWriter::run(std::size_t thread) {
-  net::HttpTransport& transport = *transports_[thread];
   BulkReader reader;
   Work work;
   Lock lock(mutex_);
   while (take(lock, work)) {
-    if (work.look) {
+    if (work.kind != Work::Kind::kBulk) {
       lock.unlock();
-      look(transport);
+      ask(transport_to(thread, work.lease.url), work);
       lock.lock();
+      work_.notify_all();
       continue;
     }
     ++in_flight_;
@@ -287,11 +312,19 @@ void BulkWriter::run(std::size_t thread) {
     count_documents(work.batch, active_[thread]);
     lock.unlock();
     const std::uint64_t begin = monotonic_now();
-    const Result<net::HttpResponse> answer = send(transport, work.batch);
+    net::HttpTransport* const transport = transport_to(thread, work.lease.url);
+    const Result<net::HttpResponse> answer =
+        transport == nullptr ? fail(ErrorCode::kUnavailable, "no connection to " + work.lease.url)
+                             : send(*transport, work.batch);
     const BulkOutcome outcome = reader.read(answer, work.batch.entries.size());
-    request_seconds_.observe(static_cast<double>(monotonic_now() - begin) /
-                             static_cast<double>(kNanosPerSecond));
+    const double seconds =
+        static_cast<double>(monotonic_now() - begin) / static_cast<double>(kNanosPerSecond);
+    request_seconds_.observe(seconds);
     request_bytes_.add(work.batch.body.size());
+    {
+      const Lock learning(mutex_);
+      learn(work.lease, outcome, seconds, work.batch.body.size());
+    }
     const std::string probed = work.index_probe ? work.batch.target(0).name : std::string();
     settle(std::move(work), outcome);
     lock.lock();
@@ -301,6 +334,26 @@ void BulkWriter::run(std::size_t thread) {
     --in_flight_;
     active_.erase(thread);
     work_.notify_all();
+  }
+}
+
+void BulkWriter::learn(const NodePool::Lease& lease, const BulkOutcome& outcome, double seconds,
+                       std::size_t bytes) {
+  if (is_node_fault(outcome)) {
+    pool_.failed(lease, monotonic_now());
+    return;
+  }
+  const bool too_large =
+      outcome.request == RequestVerdict::kHalve || outcome.request == RequestVerdict::kTooHeavy;
+  const bool overloaded =
+      outcome.request == RequestVerdict::kOverloaded || outcome.request == RequestVerdict::kTooHeavy ||
+      std::ranges::any_of(outcome.items,
+                          [](const ItemOutcome& item) { return item.verdict == Verdict::kOverloaded; });
+  overloaded ? pool_.overloaded(lease) : pool_.answered(lease, seconds, bytes);
+  if (too_large || overloaded) {
+    batch_size_.refused();
+  } else if (outcome.request == RequestVerdict::kItems) {
+    batch_size_.answered(bytes, seconds);
   }
 }
 
@@ -318,19 +371,40 @@ Result<net::HttpResponse> BulkWriter::send(net::HttpTransport& transport, const 
   return transport.exchange(std::move(request), config_.request_timeout);
 }
 
-// An answer that is no server error means that bulk requests would be answered too: a user without the right
-// to ask this gets 403.
-void BulkWriter::look(net::HttpTransport& transport) {
+void BulkWriter::ask(net::HttpTransport* transport, const Work& work) {
+  if (transport == nullptr) {
+    const Lock lock(mutex_);
+    pool_.failed(work.lease, monotonic_now());
+    return;
+  }
+  if (work.kind == Work::Kind::kDiscover) {
+    discover(*transport, work);
+    return;
+  }
   net::HttpRequest request;
   request.method = "GET";
-  request.target = "/";
-  const Result<net::HttpResponse> answer = transport.exchange(std::move(request), kLookTimeout);
-  constexpr int kUnauthorized = 401, kServerErrors = 500;
+  // A node that lost its cluster still answers GET /, but no bulk request.
+  request.target = work.kind == Work::Kind::kRetry ? kRetryTarget : "/";
+  const Result<net::HttpResponse> answer = transport->exchange(std::move(request), kLookTimeout);
+  const bool answers = answer.has_value() && answer->status < kServerErrors;
+  {
+    const Lock lock(mutex_);
+    answers ? pool_.asked(work.lease) : pool_.failed(work.lease, monotonic_now());
+  }
+  if (answers || !another_works()) {
+    looked(answer);
+  }
+}
+
+// An answer that is no server error means that bulk requests would be answered too: a user without the right
+// to ask this gets 403.
+void BulkWriter::looked(const Result<net::HttpResponse>& answer) {
+  constexpr int kUnauthorized = 401;
   std::string reason;
   if (!answer) {
     reason = answer.error().message();
   } else if (answer->status == kUnauthorized || answer->status >= kServerErrors) {
-    reason = fmt::format("OpenSearch answered {} to GET /", answer->status);
+    reason = fmt::format("OpenSearch answered {}", answer->status);
   }
   health_.set_dependency(std::string(kDependency), reason.empty(), reason);
   Lock lock(mutex_);
@@ -346,358 +420,28 @@ void BulkWriter::look(net::HttpTransport& transport) {
   }
 }
 
-void BulkWriter::settle(Work work, const BulkOutcome& outcome) {
-  {
-    const Lock lock(mutex_);
-    totals_.bytes += work.batch.body.size();
-  }
-  if (outcome.request == RequestVerdict::kItems) {
-    cluster_answers();
-    settle_items(std::move(work.batch), outcome);
-  } else {
-    registry_
-        .counter("naru_bulk_requests_failed_total", "Bulk requests that were refused or not answered.",
-                 {{"pipeline", config_.pipeline}, {"status", std::to_string(outcome.status)}})
-        .add();
-    settle_request(std::move(work.batch), outcome);
-  }
-}
-
-void BulkWriter::finish_documents(const BulkBatch& batch, std::span<const std::uint32_t> positions,
-                                  std::span<const std::uint32_t> duplicates) {
-  const std::size_t all = positions.empty() ? batch.entries.size() : positions.size();
-  if (!duplicates.empty()) {
-    each_source(batch, duplicates, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
-      source->count(Stage::kWriter, Fate::kDuplicate, documents);
-    });
-  }
-  {
-    const Lock lock(mutex_);
-    totals_.created += all - duplicates.size();
-    totals_.duplicates += duplicates.size();
-  }
-  each_source(batch, positions, [](const std::shared_ptr<SourceMessage>& source, std::uint32_t documents) {
-    source->count(Stage::kWriter, Fate::kDelivered, documents);
-    finish(source, documents);
-  });
-}
-
-void BulkWriter::settle_items(BulkBatch batch, const BulkOutcome& outcome) {
-  if (outcome.all_created) {
-    finish_documents(batch, {}, {});
-    const Lock lock(mutex_);
-    for (const auto& target : batch.targets) {
-      index_succeeded(target->name);
-      moved_[target->dataset] = monotonic_now();
+void BulkWriter::discover(net::HttpTransport& transport, const Work& work) {
+  const Result<std::vector<ClusterNode>> nodes = read_nodes(transport, config_.zone_attribute);
+  const std::string scheme = work.lease.url.starts_with("https://") ? "https://" : "http://";
+  std::vector<BulkNode> found;
+  if (nodes) {
+    for (const ClusterNode& node : *nodes) {
+      if ((node.data || node.ingest) && !node.http.empty()) {  // never a node that only manages the cluster
+        found.push_back({.url = scheme + node.http, .zone = node.zone});
+      }
     }
-    limit_.success();
+  }
+  const Lock lock(mutex_);
+  if (nodes) {
+    pool_.asked(work.lease);
+    pool_.discovered(found);
     return;
   }
-  struct Held {
-    HoldCause cause = HoldCause::kUnavailable;
-    std::string reason;
-    std::vector<std::uint32_t> positions;
-  };
-  std::vector<std::uint32_t> done, duplicates, overloaded, letters;
-  std::map<std::uint32_t, Held> held;  // these by target
-  std::map<std::uint32_t, std::vector<std::uint32_t>> missing, blocked;
-  {
-    const Lock lock(mutex_);
-    const auto hold = [&](std::uint32_t at, HoldCause cause, std::string reason) {
-      Held& group = held[batch.entries[at].target];
-      group.cause = cause;
-      group.reason = std::move(reason);
-      group.positions.push_back(at);
-    };
-    for (std::uint32_t i = 0; i < outcome.items.size(); ++i) {
-      const ItemOutcome& item = outcome.items[i];
-      const std::uint32_t target = batch.entries[i].target;
-      const std::string& index = batch.targets[target]->name;
-      const auto reason = [&] { return fmt::format("{} {}: {}", item.status, item.type, item.reason); };
-      switch (item.verdict) {
-        case Verdict::kDuplicate: duplicates.push_back(i); [[fallthrough]];
-        case Verdict::kCreated:
-          done.push_back(i);
-          index_succeeded(index);
-          moved_[batch.targets[target]->dataset] = monotonic_now();
-          break;
-        case Verdict::kOverloaded: overloaded.push_back(i); break;
-        case Verdict::kDocument:
-          if (std::optional<std::string> index_fault = gate_.document_fault(index, item.type)) {
-            hold(i, HoldCause::kMapping, std::move(*index_fault));
-          } else {
-            letters.push_back(i);
-            index_answered(index);
-          }
-          break;
-        case Verdict::kUnavailable: hold(i, HoldCause::kUnavailable, reason()); break;
-        case Verdict::kFloodStage: hold(i, HoldCause::kDisk, reason()); break;
-        case Verdict::kWriteBlocked:
-          if (admin_.declared_read_only(*batch.targets[target])) {
-            blocked[target].push_back(i);
-            break;
-          }
-          [[fallthrough]];
-        case Verdict::kHold: hold(i, HoldCause::kRefused, reason()); break;
-        case Verdict::kMissingIndex: missing[target].push_back(i); break;
-      }
-    }
-    overloaded.empty() ? limit_.success() : limit_.overloaded();
-  }
-  if (!done.empty()) {
-    finish_documents(batch, done, duplicates);
-  }
-  for (const std::uint32_t at : letters) {
-    const ItemOutcome& item = outcome.items[at];
-    admin_.forget(batch.target(at).name);
-    to_dead_letter(batch, at, item.status, item.type, item.reason);
-  }
-  if (!overloaded.empty()) {
-    retry_later(extract(batch, overloaded));
-  }
-  for (const auto& [target, group] : held) {
-    if (group.cause == HoldCause::kMapping) {
-      admin_.forget(batch.targets[target]->name);
-    }
-    hold_documents(extract(batch, group.positions), group.cause, group.reason);
-  }
-  for (const auto& [target, positions] : missing) {
-    create_missing(batch, positions);
-  }
-  for (const auto& [target, positions] : blocked) {
-    find_or_divert(batch, positions, outcome.items[positions.front()].reason);
-  }
-}
-
-void BulkWriter::create_missing(const BulkBatch& batch, std::span<const std::uint32_t> positions) {
-  const IndexTarget& target = batch.target(positions.front());
-  admin_.forget(target.name);
-  const Result<IndexAdmin::Ensured> ensured = admin_.ensure(target);
-  if (!ensured) {
-    const bool away = ensured.error().code() != ErrorCode::kInternal;
-    hold_documents(extract(batch, positions), away ? HoldCause::kUnavailable : HoldCause::kRefused,
-                   ensured.error().message());
-  } else if (*ensured == IndexAdmin::Ensured::kReady) {
-    {
-      const Lock lock(mutex_);
-      index_answered(target.name);
-    }
-    // An index that is created and gone again would make us turn in circles.
-    retry_later(extract(batch, positions), batch.attempts < kFailuresBeforeHalving);
-  } else {
-    divert(batch, positions, 404, "index " + target.name + " is outside retention and is not created again");
-  }
-}
-
-void BulkWriter::find_or_divert(const BulkBatch& batch, std::span<const std::uint32_t> positions,
-                                const std::string& reason) {
-  const IndexTarget& target = batch.target(positions.front());
-  std::vector<std::string_view> ids;
-  for (const std::uint32_t at : positions) {
-    ids.push_back(batch.id(at));
-  }
-  const Result<std::vector<bool>> found = admin_.find(target.name, ids);
-  if (!found) {
-    hold_documents(extract(batch, positions), HoldCause::kUnavailable, found.error().message());
-    return;
-  }
-  std::vector<std::uint32_t> present, absent;
-  for (std::size_t i = 0; i < positions.size(); ++i) {
-    ((*found)[i] ? present : absent).push_back(positions[i]);
-  }
-  if (!present.empty()) {
-    late_found_.add(present.size());
-    finish_documents(batch, present, present);
-  }
-  if (!absent.empty()) {
-    divert(batch, absent, 403,
-           "index " + target.name + " is read-only by its data set's read_only_after: " + reason);
-  } else {
-    const Lock lock(mutex_);
-    index_answered(target.name);
-  }
-}
-
-void BulkWriter::divert(const BulkBatch& batch, std::span<const std::uint32_t> positions, int status,
-                        const std::string& reason) {
-  std::vector<std::uint32_t> moved;
-  std::vector<std::shared_ptr<const IndexTarget>> targets;
-  for (const std::uint32_t at : positions) {
-    if (auto target = admin_.late_target(batch.target(at), batch.time(at))) {
-      moved.push_back(at);
-      targets.push_back(std::move(target));
-    } else {
-      late_letters_.add();
-      to_dead_letter(batch, at, status, "late", reason);
-    }
-  }
-  if (!moved.empty()) {
-    late_diverted_.add(moved.size());
-    retry_later(retarget(extract(batch, moved), targets), true);
-  }
-  const Lock lock(mutex_);
-  index_answered(batch.target(positions.front()).name);
-}
-
-void BulkWriter::settle_request(BulkBatch batch, const BulkOutcome& outcome) {
-  switch (outcome.request) {
-    case RequestVerdict::kItems: return;
-    case RequestVerdict::kOverloaded:
-    case RequestVerdict::kTooHeavy: {
-      cluster_answers();
-      {
-        const Lock lock(mutex_);
-        limit_.overloaded();
-      }
-      if (outcome.request == RequestVerdict::kTooHeavy && batch.entries.size() > 1) {
-        halve(batch, false);
-      } else {
-        retry_later(std::move(batch));
-      }
-      return;
-    }
-    case RequestVerdict::kBisect:
-    case RequestVerdict::kHalve: {
-      cluster_answers();
-      if (batch.entries.size() > 1) {
-        halve(batch, true);
-        return;
-      }
-      const std::string type =
-          outcome.request == RequestVerdict::kHalve ? "request_too_large" : "bulk_request_refused";
-      Lock lock(mutex_);
-      const std::optional<std::string> index_fault = gate_.document_fault(batch.target(0).name, type);
-      lock.unlock();
-      if (!index_fault.has_value()) {
-        to_dead_letter(batch, 0, outcome.status, type, outcome.reason);
-      } else {
-        hold_documents(std::move(batch), HoldCause::kRefused, *index_fault);
-      }
-      return;
-    }
-    case RequestVerdict::kResend: {
-      cluster_fails(HoldCause::kUnavailable, outcome.reason);
-      // An answer that breaks off, or 500 again and again: perhaps one document does it. The halves take
-      // turns.
-      const bool suspect = outcome.status == 200 || outcome.status == 500;
-      if (suspect && batch.entries.size() > 1 &&
-          batch.attempts % kFailuresBeforeHalving == kFailuresBeforeHalving - 1) {
-        halve(batch, false);
-      } else {
-        retry_later(std::move(batch), !suspect);
-      }
-      return;
-    }
-    case RequestVerdict::kFloodStage:
-    case RequestVerdict::kHold:
-      cluster_fails(outcome.request == RequestVerdict::kHold ? HoldCause::kRefused : HoldCause::kDisk,
-                    outcome.reason);
-      // The gate decides when it goes out: the cluster's probe takes what is due.
-      retry_later(std::move(batch), true);
-      return;
-  }
-}
-
-void BulkWriter::halve(const BulkBatch& batch, bool at_once) {
-  const auto size = static_cast<std::uint32_t>(batch.entries.size());
-  retry_later(extract(batch, range(0, size / 2)), at_once);
-  retry_later(extract(batch, range(size / 2, size)), at_once);
-}
-
-void BulkWriter::to_dead_letter(const BulkBatch& batch, std::uint32_t position, int status, std::string type,
-                                std::string reason) {
-  const DocumentEntry& entry = batch.entries[position];
-  const DeadLetterCause cause{.type = std::move(type),
-                              .reason = std::move(reason),
-                              .status = status,
-                              .index = batch.target(position).name,
-                              .attempts = batch.attempts + 1,
-                              .first_failed_at = batch.first_failed_at};
-  batch.sources[entry.source]->ledger->add_in_flight(Stage::kWriter, 1);
-  dead_letters_.write(batch.sources[entry.source], entry.ordinal, batch.id(position), cause,
-                      [this](SourceMessage& source) {
-                        source.count(Stage::kWriter, Fate::kDeadlettered, 1);
-                        source.ledger->add_in_flight(Stage::kWriter, -1);
-                        const Lock lock(mutex_);
-                        ++totals_.dead_letters;
-                      });
-}
-
-void BulkWriter::retry_later(BulkBatch batch, bool at_once) {
-  ++batch.attempts;
-  if (batch.first_failed_at == 0) {
-    batch.first_failed_at = wall_now();
-  }
-  const Lock lock(mutex_);
-  const std::uint64_t due = monotonic_now() + (at_once ? 0 : nanos(retry_.wait(batch.attempts)));
-  delayed_.emplace(due, std::move(batch));
-  work_.notify_one();
-}
-
-void BulkWriter::hold_documents(BulkBatch batch, HoldCause cause, const std::string& reason) {
-  ++batch.attempts;
-  if (batch.first_failed_at == 0) {
-    batch.first_failed_at = wall_now();
-  }
-  const std::string& index = batch.target(0).name;
-  const Lock lock(mutex_);
-  if (gate_.hold(index, cause, reason, monotonic_now())) {
-    telemetry::log_warn("prepper", "index {} takes no documents, they wait and are tried again: {}", index,
-                        reason);
-  }
-  // Behind the others: the next probe tries another document, so that one alone cannot keep the index held.
-  held_[index].push_back(std::move(batch));
-}
-
-// Under the lock, these three.
-void BulkWriter::index_succeeded(std::string_view index) {
-  const bool was_held = !gate_.open(index);
-  gate_.succeeded(index);
-  if (was_held) {
-    release(index);
-  }
-}
-
-void BulkWriter::index_answered(std::string_view index) {
-  const bool was_held = !gate_.open(index);
-  gate_.answered(index);
-  if (was_held) {
-    release(index);
-  }
-}
-
-void BulkWriter::release(std::string_view index) {
-  telemetry::log_info("prepper", "index {} takes documents again", index);
-  if (const auto waiting = held_.find(index); waiting != held_.end()) {
-    const std::uint64_t now = monotonic_now();
-    for (BulkBatch& batch : waiting->second) {
-      delayed_.emplace(now, std::move(batch));
-    }
-    held_.erase(waiting);
-  }
-  work_.notify_all();
-}
-
-void BulkWriter::cluster_answers() {
-  Lock lock(mutex_);
-  const bool was_held = !gate_.open(kCluster);
-  gate_.succeeded(kCluster);
-  lock.unlock();
-  if (was_held) {
-    telemetry::log_info("prepper", "OpenSearch takes bulk requests again");
-    work_.notify_all();
-  }
-  health_.set_dependency(std::string(kDependency), true);
-}
-
-void BulkWriter::cluster_fails(HoldCause cause, const std::string& reason) {
-  Lock lock(mutex_);
-  const bool was_open = gate_.hold(kCluster, cause, reason, monotonic_now());
-  lock.unlock();
-  health_.set_dependency(std::string(kDependency), false, reason);
-  if (was_open) {
-    telemetry::log_warn("prepper", "OpenSearch does not take bulk requests, documents wait: {}", reason);
-  }
+  // A user without the right to ask: the seeds will do.
+  const bool refused = nodes.error().code() == ErrorCode::kPermissionDenied ||
+                       nodes.error().code() == ErrorCode::kInternal ||
+                       nodes.error().code() == ErrorCode::kUnauthenticated;
+  refused ? pool_.asked(work.lease) : pool_.failed(work.lease, monotonic_now());
 }
 
 BulkWriter::Totals BulkWriter::totals() const {
@@ -760,6 +504,31 @@ std::vector<BulkBatch> BulkWriter::take_to_park(std::uint64_t now) {
   return out;
 }
 
+// Under the lock.
+void BulkWriter::show_nodes() {
+  double limit = 0;
+  for (auto& [url, gauge] : node_up_) {
+    gauge.set(0);
+    node_limits_.at(url).set(0);
+  }
+  for (const NodePool::NodeState& node : pool_.states()) {
+    const telemetry::Labels labels = {{"pipeline", config_.pipeline}, {"node", node.url}};
+    if (!node_up_.contains(node.url)) {
+      node_up_.emplace(
+          node.url,
+          registry_.gauge("naru_writer_node_up",
+                          "1: bulk requests go to this node; 0: it failed, or left the cluster.", labels));
+      node_limits_.emplace(node.url,
+                           registry_.gauge("naru_writer_node_in_flight_limit",
+                                           "Bulk requests in flight to this node at most, now.", labels));
+    }
+    node_up_.at(node.url).set(node.works ? 1 : 0);
+    node_limits_.at(node.url).set(node.limit);
+    limit += node.works ? node.limit : 0;
+  }
+  concurrency_.set(std::min(limit, static_cast<double>(config_.threads)));
+}
+
 void BulkWriter::tick() {
   std::vector<BulkBatch> parked;
   {
@@ -808,7 +577,8 @@ void BulkWriter::tick() {
     gauge.set(static_cast<double>(std::ranges::count_if(
         held, [&](const IndexGate::Held& one) { return one.cause == cause && one.index != kCluster; })));
   }
-  concurrency_.set(limit_.limit());
+  batch_bytes_.set(static_cast<double>(batch_size_.now()->load()));
+  show_nodes();
   const std::uint64_t now = monotonic_now();
   if (held.empty() || now - logged_ < kLogEvery) {
     return;

@@ -63,8 +63,11 @@ class Lifecycle : public testing::Test {
       case LifecycleAction::kMoveToWarm:
         index->settings["index.routing.allocation.require.temp"] = "warm";
         break;
-      case LifecycleAction::kForceMerge: cluster.merging.insert(step.index); break;
-      case LifecycleAction::kMarkMerged: index->merged_at = "2026-11-04T14:00:00Z"; break;
+      case LifecycleAction::kForceMerge:
+        cluster.merging.insert(step.index);
+        index->merge = LiveIndex::Merge::kRunning;
+        break;
+      case LifecycleAction::kMarkMerged: index->merged = true; break;
       case LifecycleAction::kThinOut:
         index->settings["index.number_of_replicas"] = "0";
         index->settings["index.priority"] = "10";
@@ -85,7 +88,8 @@ class Lifecycle : public testing::Test {
         }
       }
       if (cluster.merging.erase(index.target.name) > 0) {
-        index.primary_segments = 1;
+        index.merge = LiveIndex::Merge::kDone;
+        index.primary_segments = 2;  // a late record came meanwhile
       }
     }
   }
