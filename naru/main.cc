@@ -12,7 +12,9 @@
 #include "naru/check/check.h"
 #include "naru/contract/contract.h"
 #include "naru/deadletter/deadletter.h"
+#include "naru/doctor/doctor.h"
 #include "naru/ledger/ledger.h"
+#include "naru/lifecycle/lifecycle.h"
 #include "naru/processors/processors.h"
 #include "naru/spool/spool.h"
 #include "naru/tap/tap.h"
@@ -37,6 +39,16 @@ int main(int argc, char** argv) {
   CLI::App* bootstrap_verb =
       app.add_subcommand("bootstrap", "install index templates, cluster settings and Kafka topics");
   add_flags(*bootstrap_verb, bootstrap);
+
+  DoctorOptions doctor;
+  CLI::App* doctor_verb =
+      app.add_subcommand("doctor", "what is not as it should be in OpenSearch and Kafka, and how to mend it");
+  add_flags(*doctor_verb, doctor);
+
+  LifecycleOptions lifecycle;
+  CLI::App* lifecycle_verb =
+      app.add_subcommand("lifecycle", "where each index stands, and what is done with it next");
+  add_flags(*lifecycle_verb, lifecycle);
 
   LedgerOptions ledger;
   CLI::App* ledger_verb =
@@ -83,6 +95,12 @@ int main(int argc, char** argv) {
   if (*bootstrap_verb) {
     return run_bootstrap(bootstrap);
   }
+  if (*doctor_verb) {
+    return run_doctor(doctor);
+  }
+  if (*lifecycle_verb) {
+    return run_lifecycle(lifecycle);
+  }
   if (*ledger_verb) {
     return run_ledger(ledger);
   }
@@ -105,8 +123,9 @@ int main(int argc, char** argv) {
     return run_test(test);
   }
   // Not left to require_subcommand(): that says the same to an unknown verb and does not name it.
-  fmt::print(stderr,
-             "naru: say what to do: up, check, bootstrap, ledger, spool, deadletter, test, tap, contract or "
-             "processors; naru --help explains them\n");
+  fmt::print(
+      stderr,
+      "naru: say what to do: up, check, bootstrap, lifecycle, doctor, ledger, spool, deadletter, test, "
+      "tap, contract or processors; naru --help explains them\n");
   return program::kExitUsage;
 }

@@ -163,7 +163,7 @@ class KafkaCluster:
             [
                 self._java, "-Xmx128m", "-XX:TieredStopAtLevel=1",
                 f"-Dlog4j2.configurationFile={LOG4J_CONFIG}", "-cp", self._classpath,
-                "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(home / "server.properties"),
+                "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(home / "server.properties"),
             ],
             home / "format.log",
         )
