@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,18 @@ def opensearch_classpath() -> str:
     """Class path of `OpenSearchNode`."""
     jars = _maven_jars("opensearch")
     return f"{_compiled(_NODE_SOURCE, jars)}:{jars}/*"
+
+
+def opensearch_security() -> Path:
+    """The security plugin, unpacked: its jars, and its own `config/`."""
+    zips = _maven_jars("opensearch-security")
+
+    def fill(directory: Path) -> None:
+        for archive in zips.glob("*.zip"):
+            with zipfile.ZipFile(archive) as plugin:
+                plugin.extractall(directory)
+
+    return _once(f"plugins/{zips.name}", fill)
 
 
 def need(program: str, package: str) -> str:

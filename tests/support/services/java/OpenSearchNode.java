@@ -1,5 +1,6 @@
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -21,8 +22,8 @@ import org.opensearch.transport.Netty4Plugin;
  * One OpenSearch node in one JVM, with its plugins taken from the class path.
  *
  * <p>Arguments are settings, {@code key=value}; a value with commas is a list. {@code path.home} is
- * required and its folders are created. Runs until SIGTERM. Installs no security: for tests on
- * 127.0.0.1 only.
+ * required and its folders are created. Runs until SIGTERM. The system property {@code naru.plugins}
+ * names further plugin classes. Without one of security: for tests on 127.0.0.1 only.
  */
 public final class OpenSearchNode {
   private static final List<Class<? extends Plugin>> PLUGINS =
@@ -64,7 +65,13 @@ public final class OpenSearchNode {
     Environment environment =
         InternalSettingsPreparer.prepareEnvironment(
             settings.build(), Map.of(), null, () -> "node");
-    Node node = new ClasspathNode(environment, PLUGINS);
+    List<Class<? extends Plugin>> plugins = new ArrayList<>(PLUGINS);
+    for (String name : System.getProperty("naru.plugins", "").split(",")) {
+      if (!name.isEmpty()) {
+        plugins.add(Class.forName(name).asSubclass(Plugin.class));
+      }
+    }
+    Node node = new ClasspathNode(environment, plugins);
     CountDownLatch stopped = new CountDownLatch(1);
     Runtime.getRuntime()
         .addShutdownHook(
