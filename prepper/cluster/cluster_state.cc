@@ -359,6 +359,16 @@ const ClusterNode* ClusterState::node(std::string_view name) const {
   return at == nodes.end() ? nullptr : &*at;
 }
 
+std::optional<std::string> server_problem(const net::HttpResponse& answer) {
+  simdjson::dom::parser parser;
+  element root;
+  if (answer.status != 200 || parser.parse(answer.body).get(root) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  const auto version = root["version"];
+  return unusable_server(text_of(version["distribution"]), text_of(version["number"]));
+}
+
 std::optional<std::string> unusable_server(std::string_view distribution, std::string_view version) {
   if (distribution != "opensearch") {
     return fmt::format(

@@ -97,6 +97,8 @@ Result<ClusterState> read_cluster(net::HttpTransport& opensearch, const ReadOpti
 Result<std::vector<ClusterNode>> read_nodes(net::HttpTransport& opensearch,
                                             const std::string& zone_attribute);
 
+// unusable_server() of an answer to GET /; nullopt also for one that does not tell (403).
+std::optional<std::string> server_problem(const net::HttpResponse& answer);
 // Of GET /: what a person reads when this server cannot be used; nullopt when it can. Pure.
 std::optional<std::string> unusable_server(std::string_view distribution, std::string_view version);
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/telemetry/log.h"
+#include "prepper/cluster/cluster_state.h"
 
 namespace naru::prepper {
 namespace {
@@ -120,7 +121,24 @@ Result<IndexAdmin::Ensured> IndexAdmin::ensure(const IndexTarget& target) {
   return create(target);
 }
 
+Result<void> IndexAdmin::check_server() {
+  if (server_known_) {
+    return {};
+  }
+  const std::lock_guard lock(transport_mutex_);
+  NARU_TRY(const net::HttpResponse answer, transport_->exchange(net::HttpRequest{}, config_.request_timeout));
+  if (const auto problem = server_problem(answer)) {
+    return fail(ErrorCode::kUnsupported, *problem);
+  }
+  if (answer.status >= 500 || answer.status == 401) {
+    return fail(unexpected("asking which server this is", answer));
+  }
+  server_known_ = true;
+  return {};
+}
+
 Result<std::shared_ptr<const Contract>> IndexAdmin::fetch(const IndexTarget& target) {
+  NARU_TRY_VOID(check_server());
   for (int attempt = 0; attempt < 2; ++attempt) {
     net::HttpRequest request;
     request.target = "/" + target.name + "/_mapping";

@@ -66,6 +66,8 @@ class IndexAdmin : public ContractSource {
     UnixNanos read_at = 0;
   };
   Result<std::shared_ptr<const Contract>> fetch(const IndexTarget& target);
+  // kUnsupported, with the sentence, until the server has been seen to be one that Naru works with.
+  Result<void> check_server();
   Result<Ensured> create(const IndexTarget& target);
   bool in_retention(const IndexTarget& target) const;
 
@@ -73,7 +75,7 @@ class IndexAdmin : public ContractSource {
   std::vector<Promoted> registry_;
   std::map<otlp::Signal, std::shared_ptr<const Contract>> declared_;
   std::function<UnixNanos()> now_;
-  std::atomic<bool> stopping_{false};
+  std::atomic<bool> stopping_{false}, server_known_{false};
   std::mutex transport_mutex_;
   std::unique_ptr<net::HttpTransport> transport_;
   std::mutex known_mutex_;

@@ -392,19 +392,21 @@ void BulkWriter::ask(net::HttpTransport* transport, const Work& work) {
     answers ? pool_.asked(work.lease) : pool_.failed(work.lease, monotonic_now());
   }
   if (answers || !another_works()) {
-    looked(answer);
+    looked(work.kind, answer);
   }
 }
 
 // An answer that is no server error means that bulk requests would be answered too: a user without the right
 // to ask this gets 403.
-void BulkWriter::looked(const Result<net::HttpResponse>& answer) {
+void BulkWriter::looked(Work::Kind kind, const Result<net::HttpResponse>& answer) {
   constexpr int kUnauthorized = 401;
   std::string reason;
   if (!answer) {
     reason = answer.error().message();
   } else if (answer->status == kUnauthorized || answer->status >= kServerErrors) {
     reason = fmt::format("OpenSearch answered {}", answer->status);
+  } else if (kind == Work::Kind::kLook) {
+    reason = server_problem(*answer).value_or("");
   }
   health_.set_dependency(std::string(kDependency), reason.empty(), reason);
   Lock lock(mutex_);

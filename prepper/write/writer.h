@@ -129,7 +129,7 @@ class BulkWriter {
   net::HttpTransport* transport_to(std::size_t thread, const std::string& url);
   // Asks what Work::Kind says; gives the lease back.
   void ask(net::HttpTransport* transport, const Work& work);
-  void looked(const Result<net::HttpResponse>& answer);
+  void looked(Work::Kind kind, const Result<net::HttpResponse>& answer);
   void discover(net::HttpTransport& transport, const Work& work);
   // Tells pool and batch size how a bulk request went. Under the lock.
   void learn(const NodePool::Lease& lease, const BulkOutcome& outcome, double seconds, std::size_t bytes);

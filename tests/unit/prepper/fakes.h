@@ -330,6 +330,11 @@ class FakeOpenSearch {
   // script calls apply()). Runs on a writer's thread and may block.
   using Script = std::function<std::optional<Result<net::HttpResponse>>(FakeOpenSearch&, const Bulk&)>;
 
+  // What it says of itself.
+  void set_server(std::string answer) {
+    const std::lock_guard lock(mutex_);
+    server_ = std::move(answer);
+  }
   void set_script(Script script) {
     const std::lock_guard lock(mutex_);
     script_ = std::move(script);
@@ -506,6 +511,9 @@ class FakeOpenSearch {
 
   Result<net::HttpResponse> administer(const net::HttpRequest& request) {
     const std::string path(request.path());
+    if (path == "/") {
+      return net::json_response(200, server_);
+    }
     const std::string name = path.substr(1, path.find('/', 1) - 1);
     if (request.method == "PUT") {
       if (!refused_part_.empty() && name.find(refused_part_) != std::string::npos) {
@@ -552,6 +560,7 @@ class FakeOpenSearch {
   std::map<std::string, std::map<std::string, std::string>> indices_;
   std::set<std::string> blocked_;
   int refused_looks_ = 0;
+  std::string server_ = R"({"version":{"distribution":"opensearch","number":"2.19.1"}})";
   std::string refused_part_;
   std::vector<std::string> created_;
   std::vector<Bulk> bulks_;
