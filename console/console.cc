@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -15,6 +16,8 @@
 #include <vector>
 
 #include "console/assets.h"
+#include "console/index_range.h"
+#include "core/base/clock.h"
 
 namespace naru::console {
 namespace {
@@ -173,6 +176,28 @@ std::optional<HttpResponse> check_search(const HttpRequest& request, std::size_t
   return std::nullopt;
 }
 
+std::int64_t milliseconds_of(const HttpRequest& request, std::string_view name, std::int64_t otherwise) {
+  const std::string text = request.query_parameter(name);
+  std::int64_t out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size() ? out : otherwise;
+}
+
+// No more indices than the time range needs: a search of an hour does not touch a year.
+std::string target_of(const HttpRequest& request) {
+  const std::string_view path = request.path().substr(kApi.size());
+  const std::size_t slash = path.find('/');
+  if (slash == std::string_view::npos || !request.has_query_parameter("from")) {
+    return "/" + std::string(path);
+  }
+  const auto now = static_cast<std::int64_t>(wall_now() / kNanosPerMilli);
+  constexpr std::int64_t kAhead = 24LL * 3600 * 1000;  // clocks of senders
+  return "/" +
+         indices_in(path.substr(0, slash), milliseconds_of(request, "from", 0),
+                    milliseconds_of(request, "to", now + kAhead)) +
+         std::string(path.substr(slash));
+}
+
 // Numbers cannot be rebound to another address, names can. Browsers always send the header.
 bool is_number_or_localhost(std::string_view host_header) {
   const std::size_t port = host_header.rfind(':');
@@ -208,7 +233,7 @@ net::HttpHandler make_console_handler(net::HttpTransportFactory search, ConsoleC
     }
     HttpRequest forwarded;
     forwarded.method = request.method;
-    forwarded.target = request.path().substr(kApi.size() - 1);
+    forwarded.target = target_of(request);
     forwarded.headers.add("Accept", "application/json");
     if (request.method == "POST") {
       forwarded.headers.add("Content-Type", "application/json");

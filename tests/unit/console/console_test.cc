@@ -115,6 +115,17 @@ TEST(Console, ForwardsSearchesWithoutWhatTheBrowserAdds) {
   EXPECT_FALSE(search.asked[0].headers.has("Cookie"));
 }
 
+TEST(Console, SearchesTheIndicesOfTheTimeRangeOnly) {
+  FakeSearch search;
+  const auto handler = make_console_handler(search.factory());
+  ask(handler, "POST", "/api/logs/_search?from=1793793600000&to=1793793600001", "{}");
+  EXPECT_EQ(search.asked.back().target, "/logs-otel-v1-*-2026.11,logs-otel-v1-*-2026.11.04*/_search");
+  ask(handler, "POST", "/api/logs/_count?from=x&to=1793793600001", "{}");
+  EXPECT_EQ(search.asked.back().target, "/logs/_count") << "garbage means all of it";
+  ask(handler, "POST", "/api/logs-otel-v1-web-2026.11.21/_search?from=1&to=2", "{}");
+  EXPECT_EQ(search.asked.back().target, "/logs-otel-v1-web-2026.11.21/_search");
+}
+
 TEST(Console, ForwardsEveryReadingTarget) {
   FakeSearch search;
   const auto handler = make_console_handler(search.factory());
