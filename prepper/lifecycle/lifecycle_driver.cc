@@ -85,10 +85,29 @@ LifecycleDriver::LifecycleDriver(Datasets declared, std::string group, bus::Bus&
         phase, registry.gauge("naru_lifecycle_indices", "Indices by where they stand, as the leader saw.",
                               {{"phase", std::string(to_string(phase))}}));
   }
+  // There from the beginning, so that the first of each shows in a rate.
+  for (const char* outcome : {"done", "blocked", "failed"}) {
+    looks(outcome);
+  }
+  for (const LifecycleAction action : kLifecycleActions) {
+    for (const char* outcome : {"done", "failed"}) {
+      steps(action, outcome);
+    }
+  }
 }
 
 LifecycleDriver::~LifecycleDriver() {
   stop();
+}
+
+telemetry::Counter LifecycleDriver::looks(const char* outcome) const {
+  return registry_.counter("naru_lifecycle_looks_total", "Looks at the cluster: done, blocked or failed.",
+                           {{"outcome", outcome}});
+}
+
+telemetry::Counter LifecycleDriver::steps(LifecycleAction action, const char* outcome) const {
+  return registry_.counter("naru_lifecycle_steps_total", "Steps of the lifecycle: done, failed, or dry_run.",
+                           {{"action", std::string(to_string(action))}, {"outcome", outcome}});
 }
 
 void LifecycleDriver::start() {
@@ -165,19 +184,13 @@ void LifecycleDriver::run() {
 }
 
 void LifecycleDriver::look() {
-  const auto count = [&](const char* outcome) {
-    registry_
-        .counter("naru_lifecycle_looks_total", "Looks at the cluster: done, blocked or failed.",
-                 {{"outcome", outcome}})
-        .add();
-  };
   const Result<ClusterState> cluster =
       read_cluster(*opensearch_, {.zone_attribute = declared_.cluster.zone_attribute});
   if (!cluster) {
     if (!stopping_) {
       say("indices could not be looked at: " + cluster.error().message());
     }
-    count("failed");
+    looks("failed").add();
     return;
   }
   if (cluster->embedded) {
@@ -196,11 +209,11 @@ void LifecycleDriver::look() {
   }
   if (!plan.blocked.empty()) {
     say(plan.blocked);
-    count("blocked");
+    looks("blocked").add();
     return;
   }
   succeeded_at_ = monotonic_now();
-  count("done");
+  looks("done").add();
   for (const LifecycleStep& step : plan.steps) {
     if (!leads(std::chrono::milliseconds(0))) {
       return;
@@ -210,12 +223,7 @@ void LifecycleDriver::look() {
 }
 
 void LifecycleDriver::carry_out_and_count(const LifecycleStep& step) {
-  const auto count = [&](const char* outcome) {
-    registry_
-        .counter("naru_lifecycle_steps_total", "Steps of the lifecycle: done, failed, or dry_run.",
-                 {{"action", std::string(to_string(step.action))}, {"outcome", outcome}})
-        .add();
-  };
+  const auto count = [&](const char* outcome) { steps(step.action, outcome).add(); };
   if (declared_.lifecycle.dry_run) {
     say(fmt::format("dry run: would {} {}: {}", to_string(step.action), step.index, step.why));
     count("dry_run");

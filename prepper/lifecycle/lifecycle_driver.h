@@ -50,6 +50,8 @@ class LifecycleDriver {
   void look();
   void carry_out_and_count(const LifecycleStep& step);
   void say(const std::string& warning);
+  telemetry::Counter looks(const char* outcome) const;
+  telemetry::Counter steps(LifecycleAction action, const char* outcome) const;
 
   Datasets declared_;
   std::string group_;

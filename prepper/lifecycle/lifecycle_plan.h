@@ -7,6 +7,7 @@
 // creation. Nothing is planned on a red cluster, nor when the clocks disagree.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -28,6 +29,10 @@ enum class LifecycleAction : std::uint8_t {
   kReadOnly,
   kDelete,
 };
+inline constexpr std::array kLifecycleActions = {LifecycleAction::kCreate,     LifecycleAction::kMoveToWarm,
+                                                 LifecycleAction::kForceMerge, LifecycleAction::kMarkMerged,
+                                                 LifecycleAction::kThinOut,    LifecycleAction::kReadOnly,
+                                                 LifecycleAction::kDelete};
 std::string_view to_string(LifecycleAction action);
 
 struct LifecycleStep {
