@@ -38,8 +38,9 @@ BENCHMARKS = Path(os.environ.get("NARU_BIN") or ROOT / "build" / "bin").resolve(
 class Sink(Program):
     """naru-bench-sink: counts OTLP exports and bulk items."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(str(BENCHMARKS / "naru-bench-sink"), ["--listen", "127.0.0.1:0", "--template", str(TEMPLATE)], directory)
+    def __init__(self, directory: Path, *flags: str) -> None:
+        arguments = ["--listen", "127.0.0.1:0", "--template", str(TEMPLATE), *flags]
+        super().__init__(str(BENCHMARKS / "naru-bench-sink"), arguments, directory)
 
     def counts(self) -> dict[str, int]:
         with urllib.request.urlopen(self.url("sink") + "/counts", timeout=60) as response:
@@ -222,6 +223,135 @@ def prepper(directory: Path, records: int, pipelines: int = 0, programs: int = 1
             return watch.figures(f"prepper: Kafka -> {what}, 1.2 kB, {programs} x {threads}", records, counted, size)
 
 
+def _write_alone(row: str, url: str, records: int, dataset: str = "bench") -> Figures:
+    """naru-bench-writer: the writers by themselves. Its processor time begins when its documents are made."""
+    command = [BENCHMARKS / "naru-bench-writer", "--url", url, "--records", str(records), "--dataset", dataset]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr)
+    found = json.loads(done.stdout)
+    return Figures(
+        row=row, records=records, counted=found["created"], bytes=found["bytes"], seconds=found["seconds"],
+        cpu=found["cpu"], rss=found["rss"], note=f"{found['duplicates']} duplicates",
+    )
+
+
+def writer(directory: Path, records: int) -> Figures:
+    """The writers by themselves: documents of 1.2 kB made before, 1 % of them refused with 429 once; each taken once."""
+    with Sink(directory, "--fail", "1") as sink:
+        figures = _write_alone("writer alone, 1 % refused first", sink.url("sink"), records)
+        counts = sink.counts()
+        figures.counted = counts["distinct"]
+        doubled = counts["records"] - counts["distinct"]
+        figures.note += f", {counts['refused']:,} refused first, {doubled} doubled"
+        return figures
+
+
+class RealNode:
+    """One real OpenSearch node, and an index without replicas for each way of loading it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._services = Services(directory / "services", opensearch=[hot()])
+
+    def __enter__(self) -> "RealNode":
+        self._services.__enter__()
+        assert self._services.opensearch is not None
+        self.url = self._services.opensearch.url
+        mappings = json.loads(TEMPLATE.read_text())["template"]["mappings"]
+        self._services.opensearch.request("PUT", "/_index_template/bench", {
+            "index_patterns": ["logs-otel-v1-*"],
+            "template": {
+                "settings": {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "60s",
+                             "codec": "best_compression", "translog.flush_threshold_size": "1024mb"},
+                "mappings": mappings,
+            },
+        })
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._services.__exit__(*ended)
+
+    def warm_up(self) -> None:
+        """The node's own code is compiled while it works: what comes first would pay for all."""
+        _write_alone("warm-up", self.url, 60_000, "warm")
+
+    def indexed(self, index: str) -> int:
+        """Without making them searchable, which would cost the node."""
+        assert self._services.opensearch is not None
+        found = self._services.opensearch.request("GET", f"/{index}*/_stats/indexing")
+        return int(found["_all"]["primaries"].get("indexing", {}).get("index_total", 0))
+
+    def count(self, index: str) -> int:
+        assert self._services.opensearch is not None
+        self._services.opensearch.request("POST", f"/{index}/_refresh")
+        return int(self._services.opensearch.request("GET", f"/{index}/_count")["count"])
+
+
+def writer_opensearch(directory: Path, records: int) -> Figures:
+    """The writers into a real OpenSearch node on the same two cores."""
+    with RealNode(directory) as node:
+        node.warm_up()
+        figures = _write_alone("writer -> OpenSearch", node.url, records)
+        figures.counted = node.count("logs-otel-v1-bench-*")
+        return figures
+
+
+def curl_opensearch(directory: Path, records: int) -> Figures:
+    """A plain loop of curl, one bulk of 1,000 documents after the other, into the same node."""
+    bodies = [directory / f"{i}.ndjson" for i in range((records + 999) // 1_000)]
+    for path, body in zip(bodies, bulk_bodies(records, 1_200, 1_000)):
+        path.write_bytes(body)
+    with RealNode(directory) as node:
+        node.warm_up()
+        script = (
+            'for f in "$@"; do curl -s -o /dev/null -H "Content-Type: application/x-ndjson" '
+            f'--data-binary "@$f" {node.url}/_bulk; done'
+        )
+        begin, cpu = time.monotonic(), os.times()
+        subprocess.run(["bash", "-c", script, "curl-loop", *map(str, bodies)], check=True)
+        used = os.times()
+        return Figures(
+            row="curl loop -> OpenSearch", records=records, counted=node.count(BENCH_INDEX),
+            bytes=sum(path.stat().st_size for path in bodies), seconds=time.monotonic() - begin,
+            cpu=used.children_user + used.children_system - cpu.children_user - cpu.children_system, rss=0,
+        )
+
+
+def rsyslog_opensearch(directory: Path, records: int) -> Figures:
+    """rsyslog's omelasticsearch: the same documents as lines of a file, in bulks of 1,024, into the same node."""
+    lines = directory / "documents.jsonl"
+    with lines.open("wb") as out:
+        for body in bulk_bodies(records, 1_200, 1_000):
+            out.write(b"".join(line + b"\n" for line in body.splitlines()[1::2]))
+    with RealNode(directory) as node:
+        node.warm_up()
+        host, port = node.url.removeprefix("http://").split(":")
+        config = directory / "rsyslog.conf"
+        config.write_text(
+            f"""global(workDirectory="{directory}" maxMessageSize="64k")
+module(load="imfile")
+module(load="omelasticsearch")
+template(name="line" type="string" string="%msg%")
+input(type="imfile" file="{lines}" tag="bench" readTimeout="1")
+action(type="omelasticsearch" server="{host}" serverport="{port}" searchIndex="{BENCH_INDEX}" searchType="" bulkmode="on"
+  writeoperation="create" template="line" maxbytes="15m" queue.type="linkedlist" queue.size="20000"
+  queue.dequeuebatchsize="1024" queue.workerthreads="2" action.resumeretrycount="-1")
+"""
+        )
+        with subprocess.Popen(
+            ["rsyslogd", "-n", "-f", str(config), "-i", str(directory / "rsyslog.pid")],
+            stdout=subprocess.DEVNULL, stderr=(directory / "rsyslog.err").open("wb"),
+        ) as process:
+            watch = Stopwatch(process.pid)
+            try:
+                eventually(lambda: node.indexed(BENCH_INDEX) >= records, TIMEOUT, f"{records} documents of rsyslog", every=0.2)
+                figures = watch.figures("rsyslog omelasticsearch -> OpenSearch", records, 0, lines.stat().st_size)
+                figures.counted = node.count(BENCH_INDEX)
+                return figures
+            finally:
+                process.terminate()
+
+
 def store(directory: Path, records: int) -> Figures:
     """`_bulk` of 1.2 kB documents into the embedded store, two connections, each bulk on disk before its answer."""
     arguments = ["up", "--data", str(directory / "data"), "--file", str(directory / "none.log"), *LISTENERS]
@@ -295,6 +425,10 @@ ROWS: dict[str, Callable[[Path, int], Figures]] = {
     "prepper_pipeline_2_threads": partial(prepper, pipelines=1, threads=2),
     "prepper_pipeline_2_programs": partial(prepper, pipelines=1, programs=2),
     "prepper_100_pipelines": partial(prepper, pipelines=100, threads=2),
+    "writer": writer,
+    "writer_opensearch": writer_opensearch,
+    "curl_opensearch": curl_opensearch,
+    "rsyslog_opensearch": rsyslog_opensearch,
     "store": store,
     "up": up,
     "up_unacknowledged": unacknowledged(up),

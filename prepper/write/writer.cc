@@ -408,8 +408,13 @@ void BulkWriter::looked(Work::Kind kind, const Result<net::HttpResponse>& answer
   } else if (kind == Work::Kind::kLook) {
     reason = server_problem(*answer).value_or("");
   }
-  health_.set_dependency(std::string(kDependency), reason.empty(), reason);
   Lock lock(mutex_);
+  if (stopping_) {
+    return;  // it was cut off
+  }
+  lock.unlock();
+  health_.set_dependency(std::string(kDependency), reason.empty(), reason);
+  lock.lock();
   const std::uint64_t now = monotonic_now();
   if (reason.empty()) {
     return;
