@@ -221,7 +221,7 @@ Result<bool> check(const ContractOptions& options) {
   NARU_TRY(const prepper::Mappings mappings, prepper::load_mappings(options.mappings_dir));
   std::unique_ptr<net::HttpTransport> opensearch;
   if (!options.config.empty()) {
-    NARU_TRY(const auto config, config::load_file<prepper::ProgramConfig>(options.config));
+    NARU_TRY(const auto config, prepper::load_program_config(options.config));
     NARU_TRY(const auto access, prepper::opensearch_access(config.opensearch));
     opensearch = access.any();
   }

@@ -49,7 +49,7 @@ Result<Place> find_place(const DeadLetterOptions& options) {
   }
   Place out;
   if (!options.config.empty()) {
-    const auto config = config::load_file<prepper::ProgramConfig>(options.config);
+    const auto config = prepper::load_program_config(options.config);
     if (!config) {
       return fail(ErrorCode::kInvalidArgument, config.error().message());
     }
