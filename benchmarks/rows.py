@@ -334,7 +334,7 @@ module(load="omelasticsearch")
 template(name="line" type="string" string="%msg%")
 input(type="imfile" file="{lines}" tag="bench" readTimeout="1")
 action(type="omelasticsearch" server="{host}" serverport="{port}" searchIndex="{BENCH_INDEX}" searchType="" bulkmode="on"
-  writeoperation="create" template="line" maxbytes="15m" queue.type="linkedlist" queue.size="20000"
+  template="line" maxbytes="15m" queue.type="linkedlist" queue.size="20000"
   queue.dequeuebatchsize="1024" queue.workerthreads="2" action.resumeretrycount="-1")
 """
         )
@@ -344,7 +344,7 @@ action(type="omelasticsearch" server="{host}" serverport="{port}" searchIndex="{
         ) as process:
             watch = Stopwatch(process.pid)
             try:
-                eventually(lambda: node.indexed(BENCH_INDEX) >= records, TIMEOUT, f"{records} documents of rsyslog", every=0.2)
+                eventually(lambda: node.indexed(BENCH_INDEX) >= records or process.poll() is not None, TIMEOUT, f"{records} documents of rsyslog", every=0.2)
                 figures = watch.figures("rsyslog omelasticsearch -> OpenSearch", records, 0, lines.stat().st_size)
                 figures.counted = node.count(BENCH_INDEX)
                 return figures

@@ -2,11 +2,11 @@
 // nothing.
 //
 //   naru-bench-sink --listen 127.0.0.1:0     prints `listening sink <host:port>`, then `ready`
-//   GET /counts                              {"requests":..,"records":..,"bytes":..,"distinct":..,"refused":..}
+//   GET /counts {"requests":..,"records":..,"bytes":..,"distinct":..,"refused":..}
 //
-// Every bulk item is answered 201, but for --fail PERCENT of the ids, which get 429 when they come first; then the sink
-// also remembers every id that it took (`distinct`) and answers 409 to its repeats. Every index exists with the mapping of --template. Not a fake of a server:
-// tests use the real ones.
+// Every bulk item is answered 201, but for --fail PERCENT of the ids, which get 429 when they come first;
+// then the sink also remembers every id that it took (`distinct`) and answers 409 to its repeats. Every index
+// exists with the mapping of --template. Not a fake of a server: tests use the real ones.
 #include <simdjson.h>
 
 #include <CLI/CLI.hpp>
@@ -79,7 +79,8 @@ net::HttpResponse take_bulk_with_failures(Counts& counts, const net::HttpRequest
     body += body.back() == '[' ? "" : ",";
     body += R"({"create":{"status":)" + std::to_string(status);
     if (status == 429) {
-      body += R"(,"error":{"type":"rejected_execution_exception","reason":"rejected execution of coordinating operation"})";
+      body +=
+          R"(,"error":{"type":"rejected_execution_exception","reason":"rejected execution of coordinating operation"})";
     } else if (status == 409) {
       body += R"(,"error":{"type":"version_conflict_engine_exception","reason":"document already exists"})";
     }
@@ -166,7 +167,8 @@ int main(int argc, char** argv) {
   app.add_option("--template", template_file, "index template whose mapping every index has")
       ->check(CLI::ExistingFile);
   Counts counts;
-  app.add_option("--fail", counts.fail_percent, "percent of the documents that are refused when they come first")
+  app.add_option("--fail", counts.fail_percent,
+                 "percent of the documents that are refused when they come first")
       ->check(CLI::Range(0, 100));
   CLI11_PARSE(app, argc, argv);
   const auto mappings = read_mappings(template_file);

@@ -2,8 +2,8 @@
 //
 //   naru-bench-writer --url http://127.0.0.1:9200 --records 400000 --writers 2
 //
-// Prints one JSON object: what was created, what was there already, retries, wall time, and the processor time and
-// peak memory of this process from the first batch handed over to the last document settled.
+// Prints one JSON object: what was created, what was there already, retries, wall time, and the processor
+// time and peak memory of this process from the first batch handed over to the last document settled.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -54,14 +54,16 @@ class Finished : public CompletionSink {
 };
 
 // One source message for each batch.
-std::vector<BulkBatch> make_batches(std::uint64_t records, std::size_t document_bytes, std::size_t batch_bytes,
-                                    const std::string& dataset, std::uint64_t salt, CompletionSink& sink) {
+std::vector<BulkBatch> make_batches(std::uint64_t records, std::size_t document_bytes,
+                                    std::size_t batch_bytes, const std::string& dataset, std::uint64_t salt,
+                                    CompletionSink& sink) {
   const UnixNanos now = wall_now();
   const auto target =
       std::make_shared<const IndexTarget>(make_target(otlp::Signal::kLogs, dataset, Period::kDay, now));
-  const std::string head = fmt::format(R"({{"@timestamp":"{}","severity":{{"number":9,"text":"INFO"}},"host_name":"bench",)"
-                                       R"("body":")",
-                                       format_rfc3339(now));
+  const std::string head =
+      fmt::format(R"({{"@timestamp":"{}","severity":{{"number":9,"text":"INFO"}},"host_name":"bench",)"
+                  R"("body":")",
+                  format_rfc3339(now));
   std::vector<BulkBatch> out;
   for (std::uint64_t number = 0; number < records;) {
     BulkBatch& batch = out.emplace_back();
@@ -104,8 +106,8 @@ double cpu_seconds(const rusage& usage) {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-Result<void> run(const std::string& url, std::uint64_t records, std::uint32_t writers, std::size_t document_bytes,
-                 std::size_t batch_bytes, const std::string& dataset) {
+Result<void> run(const std::string& url, std::uint64_t records, std::uint32_t writers,
+                 std::size_t document_bytes, std::size_t batch_bytes, const std::string& dataset) {
   const auto connect = [url](const std::string&) -> std::unique_ptr<net::HttpTransport> {
     net::HttpClientConfig config;
     config.url = url;
@@ -118,7 +120,8 @@ Result<void> run(const std::string& url, std::uint64_t records, std::uint32_t wr
   IndexAdmin admin({}, access.any(), std::move(mappings.promoted), std::move(mappings.contracts), wall_now);
   DeadLetterWriter letters({}, std::make_unique<NoProducer>());
   Finished finished;
-  std::vector<BulkBatch> batches = make_batches(records, document_bytes, batch_bytes, dataset, wall_now(), finished);
+  std::vector<BulkBatch> batches =
+      make_batches(records, document_bytes, batch_bytes, dataset, wall_now(), finished);
   std::uint64_t bytes = 0;
   for (const BulkBatch& batch : batches) {
     bytes += batch.body.size();
@@ -141,10 +144,11 @@ Result<void> run(const std::string& url, std::uint64_t records, std::uint32_t wr
   getrusage(RUSAGE_SELF, &after);
   const BulkWriter::Totals totals = writer.totals();
   writer.stop();
-  fmt::print(R"({{"created":{},"duplicates":{},"bytes":{},"sent_bytes":{},"seconds":{:.3f},"cpu":{:.3f},"rss":{}}})"
-             "\n",
-             totals.created, totals.duplicates, bytes, totals.bytes, static_cast<double>(end - begin) / 1e9,
-             cpu_seconds(after) - cpu_seconds(before), after.ru_maxrss * 1024);
+  fmt::print(
+      R"({{"created":{},"duplicates":{},"bytes":{},"sent_bytes":{},"seconds":{:.3f},"cpu":{:.3f},"rss":{}}})"
+      "\n",
+      totals.created, totals.duplicates, bytes, totals.bytes, static_cast<double>(end - begin) / 1e9,
+      cpu_seconds(after) - cpu_seconds(before), after.ru_maxrss * 1024);
   return {};
 }
 

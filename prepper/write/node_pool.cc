@@ -8,6 +8,8 @@ namespace {
 
 constexpr double kSmallBytes = 256 << 10;  // below, an answer's time says nothing about bytes
 
+constexpr std::uint64_t kRetryWhenAllFail = 1'000'000'000;
+
 using State = flow::CircuitBreaker::State;
 
 }  // namespace
@@ -76,8 +78,14 @@ std::optional<NodePool::Lease> NodePool::take() {
 }
 
 std::optional<NodePool::Lease> NodePool::take_retry(std::uint64_t now) {
+  if (std::ranges::any_of(nodes_, [](const auto& node) { return node->retrying; })) {
+    return std::nullopt;
+  }
   for (const auto& node : nodes_) {
-    if (in_use(*node) && node->breaker.state() == State::kOpen && node->breaker.allow(now)) {
+    if (in_use(*node) && node->breaker.state() == State::kOpen && now >= retry_at(*node)) {
+      node->breaker.allow(now);
+      node->retrying = true;
+      node->tried_at = now;
       return lend(*node);
     }
   }
@@ -101,6 +109,7 @@ void NodePool::answered(const Lease& lease, double seconds, std::uint64_t bytes)
 void NodePool::asked(const Lease& lease) {
   if (Node* node = find(lease.node)) {
     --node->in_flight;
+    node->retrying = false;
     node->breaker.success();
   }
 }
@@ -122,6 +131,8 @@ void NodePool::overloaded(const Lease& lease) {
 void NodePool::failed(const Lease& lease, std::uint64_t now) {
   if (Node* node = find(lease.node)) {
     --node->in_flight;
+    node->retrying = false;
+    node->tried_at = now;
     node->breaker.failure(now);
   }
 }
@@ -131,11 +142,16 @@ bool NodePool::any_works() const {
                              [](const auto& node) { return node->breaker.state() == State::kClosed; });
 }
 
+std::uint64_t NodePool::retry_at(const Node& node) const {
+  return any_works() ? node.breaker.retry_at()
+                     : std::min(node.breaker.retry_at(), node.tried_at + kRetryWhenAllFail);
+}
+
 std::uint64_t NodePool::retry_at() const {
   std::uint64_t at = ~std::uint64_t{0};
   for (const auto& node : nodes_) {
     if (in_use(*node) && node->breaker.state() == State::kOpen) {
-      at = std::min(at, node->breaker.retry_at());
+      at = std::min(at, node->retrying ? at : retry_at(*node));
     }
   }
   return at;

@@ -28,7 +28,7 @@ struct NodePoolConfig {
   std::uint32_t in_flight_max = 2;  // of one node
   std::string zone;                 // of this process; empty: all zones are alike
   // The first failure counts: what failed is sent to another node, not tried again there.
-  flow::BreakerConfig breaker{.failures_max = 1, .open_max = std::chrono::seconds(5)};
+  flow::BreakerConfig breaker{.failures_max = 1, .open_max = std::chrono::seconds(30)};
 };
 
 class NodePool {
@@ -45,7 +45,8 @@ class NodePool {
   };
   // nullopt: all that work are at their limit.
   std::optional<Lease> take();
-  // A node that failed and whose turn to be tried has come: for one small request, not for a batch.
+  // A node that failed and whose turn to be tried has come: for one small request, not for a batch. One at a
+  // time, since a node that is gone keeps a thread until its time is over; every second while no node works.
   std::optional<Lease> take_retry(std::uint64_t now);
   // While the cluster is held: the node that failed longest ago, whatever its breaker says.
   Lease take_probe();
@@ -80,10 +81,13 @@ class NodePool {
     flow::CircuitBreaker breaker;
     std::uint32_t in_flight = 0;
     std::uint64_t used = 0;  // by the pool's count of requests: the longest unused first
+    bool retrying = false;
+    std::uint64_t tried_at = 0;
   };
   Node& add(BulkNode node, bool seed);
   Node* find(std::uint64_t id);
   bool in_use(const Node& node) const;
+  std::uint64_t retry_at(const Node& node) const;
   bool own(const Node& node) const { return config_.zone.empty() || node.node.zone == config_.zone; }
   Lease lend(Node& node);
 
