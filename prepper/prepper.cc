@@ -17,11 +17,6 @@
 namespace naru::prepper {
 namespace {
 
-template <class Duration>
-UnixNanos nanos(Duration duration) {
-  return static_cast<UnixNanos>(std::chrono::nanoseconds(duration).count());
-}
-
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   fill_random(&seed, sizeof(seed));
@@ -35,7 +30,7 @@ EncoderConfig encoder_config(const PrepperConfig& config, const std::string& clu
   out.pipeline = config.pipeline;
   out.dataset = config.dataset;
   out.datasets = config.datasets;
-  out.time = {.older_max = nanos(config.time.older_max), .newer_max = nanos(config.time.newer_max)};
+  out.time = {.older_max = to_nanos(config.time.older_max), .newer_max = to_nanos(config.time.newer_max)};
   out.batch_bytes_now = writer.batch_bytes();
   out.cluster_id = cluster_id;
   out.pipelines = std::move(pipelines);

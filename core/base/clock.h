@@ -4,6 +4,7 @@
 // time as a parameter; only shells call the functions that read a clock.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,6 +20,11 @@ inline constexpr UnixNanos kNanosPerMilli = 1'000'000;
 inline constexpr UnixNanos kNanosPerSecond = 1'000'000'000;
 inline constexpr UnixNanos kNanosPerHour = 3600 * kNanosPerSecond;
 inline constexpr UnixNanos kNanosPerDay = 24 * kNanosPerHour;
+
+template <class Rep, class Unit>
+constexpr std::uint64_t to_nanos(std::chrono::duration<Rep, Unit> duration) {
+  return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
+}
 
 // The wall clock. Steps with the system clock.
 UnixNanos wall_now();

@@ -158,7 +158,7 @@ std::vector<std::string> doomed(const WantedTemplate& wanted, const Declared& de
   std::vector<std::string> out;
   for (const LiveIndex& index : cluster.indices) {
     if (declared.of(index.target) == &wanted && index.target.end < now &&
-        now - index.target.end >= static_cast<UnixNanos>(std::chrono::nanoseconds(after).count())) {
+        now - index.target.end >= to_nanos(after)) {
       out.push_back(index.target.name);
     }
   }

@@ -47,8 +47,7 @@ const DatasetOverrides& of_signal(const DatasetEntry& entry, otlp::Signal signal
   return entry.logs;
 }
 
-constexpr otlp::Signal kSignals[] = {otlp::Signal::kLogs, otlp::Signal::kMetrics, otlp::Signal::kTraces};
-constexpr std::string_view kSignalKeys[] = {"logs", "metrics", "traces"};
+constexpr std::string_view kSignalKeys[] = {"logs", "metrics", "traces"};  // as otlp::kSignals
 
 template <class S>
 void describe_overrides(config::Schema<S>& s) {
@@ -209,7 +208,7 @@ void validate(const Datasets& datasets, config::Errors& errors) {
     }
   }
   const auto check = [&](const std::string& key, std::size_t signal, std::string_view name) {
-    const Dataset made = datasets.resolve(kSignals[signal], name);
+    const Dataset made = datasets.resolve(otlp::kSignals[signal], name);
     if (made.delete_after < 1s) {
       errors.add(key, "delete_after must be at least 1s");
     } else if (made.hot_for > made.delete_after) {
@@ -228,7 +227,7 @@ void validate(const Datasets& datasets, config::Errors& errors) {
                       datasets.cluster.zones.size(), made.replicas, datasets.cluster.zones.size() - 1));
     }
   };
-  for (std::size_t signal = 0; signal < std::size(kSignals); ++signal) {
+  for (std::size_t signal = 0; signal < otlp::kSignals.size(); ++signal) {
     check("defaults", signal, "");
     for (const auto& [name, entry] : datasets.datasets) {
       check("datasets." + name, signal, name);

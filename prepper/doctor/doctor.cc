@@ -27,10 +27,6 @@ constexpr std::uint32_t kShardsPerNodeDefault = 1'000;
 constexpr std::size_t kNamesMax = 5;
 constexpr std::string_view kApply = "naru bootstrap --config prepper.yaml --apply";
 
-UnixNanos nanos(std::chrono::seconds duration) {
-  return static_cast<UnixNanos>(std::chrono::nanoseconds(duration).count());
-}
-
 std::string names(const std::vector<std::string>& all) {
   const std::size_t shown = std::min(all.size(), kNamesMax);
   return fmt::format("{}{}", fmt::join(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(shown), ", "),
@@ -250,16 +246,16 @@ class Doctor {
     }
     std::vector<std::string> hot_on_warm, overdue;
     const UnixNanos grace =
-        2 * kNanosPerHour + nanos(left_to_ism(declared_.lifecycle, cluster_)
-                                      ? declared_.lifecycle.ism_margin + std::chrono::hours(24)
-                                      : std::chrono::seconds(0));
+        2 * kNanosPerHour + to_nanos(left_to_ism(declared_.lifecycle, cluster_)
+                                         ? declared_.lifecycle.ism_margin + std::chrono::hours(24)
+                                         : std::chrono::seconds(0));
     for (const LiveIndex& index : cluster_.indices) {
       const bool on_warm = std::ranges::any_of(index.shards, [&](const IndexShard& shard) {
         const ClusterNode* node = cluster_.node(shard.node);
         return node != nullptr && node->tier == kWarm;
       });
       const UnixNanos old = in_.now > index.target.end ? in_.now - index.target.end : 0;
-      const UnixNanos hot_for = nanos(dataset(index).hot_for);
+      const UnixNanos hot_for = to_nanos(dataset(index).hot_for);
       if (on_warm && old < hot_for) {
         hot_on_warm.push_back(index.target.name);
       }

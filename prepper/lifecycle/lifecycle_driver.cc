@@ -22,10 +22,6 @@ constexpr std::chrono::milliseconds kJoinAgain{2'000};
 constexpr std::array kPhases = {LifecyclePhase::kHot, LifecyclePhase::kMoving, LifecyclePhase::kMerging,
                                 LifecyclePhase::kWarm};
 
-std::uint64_t nanos(std::chrono::milliseconds duration) {
-  return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
-}
-
 }  // namespace
 
 Result<void> carry_out(net::HttpTransport& opensearch, const LifecycleStep& step) {
@@ -165,7 +161,7 @@ void LifecycleDriver::run() {
     if (now < due) {
       continue;
     }
-    due = now + nanos(declared_.lifecycle.every);
+    due = now + to_nanos(declared_.lifecycle.every);
     if (succeeded_at_ == 0) {
       telemetry::log_info("lifecycle", "this prepper leads: it looks after indices every {} s",
                           static_cast<double>(declared_.lifecycle.every.count()) / 1000);
@@ -173,7 +169,7 @@ void LifecycleDriver::run() {
     }
     look();
     const std::uint64_t silent = monotonic_now() - succeeded_at_;
-    const bool working = silent < std::max(kFailingMin, 10 * nanos(declared_.lifecycle.every));
+    const bool working = silent < std::max(kFailingMin, 10 * to_nanos(declared_.lifecycle.every));
     health_.set(std::string(kCheck), working,
                 fmt::format("indices were not looked after for {} min; the log says why",
                             silent / kNanosPerSecond / 60));

@@ -15,10 +15,6 @@ namespace {
 constexpr UnixNanos kClockApartMax = 5 * 60 * kNanosPerSecond;
 constexpr std::string_view kWarmPriority = "10";
 
-UnixNanos nanos(std::chrono::seconds duration) {
-  return static_cast<UnixNanos>(std::chrono::nanoseconds(duration).count());
-}
-
 std::string age_text(UnixNanos age) {
   const std::uint64_t seconds = age / kNanosPerSecond;
   constexpr std::uint64_t kMinute = 60, kHour = 3600, kDay = 24 * kHour;
@@ -94,7 +90,7 @@ class Planner {
         out_.warnings.push_back(fmt::format(
             "{} is declared with delete_after {}, the cluster has {}: nothing is deleted earlier until `naru "
             "bootstrap --apply` installs it",
-            name, age_text(nanos(dataset.delete_after)), age_text(nanos(*installed))));
+            name, age_text(to_nanos(dataset.delete_after)), age_text(to_nanos(*installed))));
       }
       return installed.has_value() ? std::max(*installed, dataset.delete_after) : dataset.delete_after;
     }
@@ -109,10 +105,10 @@ class Planner {
   void visit(const LiveIndex& index) {
     const Dataset dataset = declared_.resolve(index.target.signal, index.target.dataset);
     const UnixNanos old = age(index);
-    if (index.target.end < now_ && old >= nanos(delete_after(index, dataset))) {
+    if (index.target.end < now_ && old >= to_nanos(delete_after(index, dataset))) {
       add(LifecycleAction::kDelete, index,
           fmt::format("its period ended {} ago, delete_after is {}", age_text(old),
-                      age_text(nanos(dataset.delete_after))),
+                      age_text(to_nanos(dataset.delete_after))),
           "DELETE");
       return;
     }
@@ -120,14 +116,14 @@ class Planner {
       return;
     }
     out_.phases[index.target.name] = LifecyclePhase::kHot;
-    if (tiers_ && index.target.end < now_ && old >= nanos(dataset.hot_for)) {
+    if (tiers_ && index.target.end < now_ && old >= to_nanos(dataset.hot_for)) {
       to_warm(index, dataset, old);
     }
     if (dataset.read_only_after.count() > 0 && index.target.end < now_ &&
-        old >= nanos(dataset.read_only_after) && index.setting("index.blocks.write") != "true") {
+        old >= to_nanos(dataset.read_only_after) && index.setting("index.blocks.write") != "true") {
       add(LifecycleAction::kReadOnly, index,
           fmt::format("its period ended {} ago, read_only_after is {}", age_text(old),
-                      age_text(nanos(dataset.read_only_after))),
+                      age_text(to_nanos(dataset.read_only_after))),
           "PUT", "/_settings", R"({"index.blocks.write":"true"})");
     }
   }
@@ -141,7 +137,7 @@ class Planner {
         // A limit of shards per node that fits the hot tier would leave shards behind.
         add(LifecycleAction::kMoveToWarm, index,
             fmt::format("its period ended {} ago, hot_for is {}", age_text(old),
-                        age_text(nanos(dataset.hot_for))),
+                        age_text(to_nanos(dataset.hot_for))),
             "PUT", "/_settings",
             R"({"index.routing.allocation.require.temp":"warm","index.routing.allocation.total_shards_per_node":"-1"})");
       }
@@ -191,7 +187,7 @@ class Planner {
   // turn of a period the first documents of all data sets would otherwise wait for as many changes of the
   // cluster's state.
   void create_ahead() {
-    const UnixNanos ahead = nanos(declared_.lifecycle.create_ahead);
+    const UnixNanos ahead = to_nanos(declared_.lifecycle.create_ahead);
     if (ahead == 0) {
       return;
     }

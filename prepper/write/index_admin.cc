@@ -18,10 +18,6 @@ constexpr std::chrono::milliseconds kAgain{500};
 constexpr UnixNanos kRefusedTtl =
     5 * kNanosPerSecond;  // an index that is refused is asked for again after this
 
-UnixNanos nanos(std::chrono::seconds duration) {
-  return static_cast<UnixNanos>(std::chrono::nanoseconds(duration).count());
-}
-
 Error unexpected(std::string_view what, const net::HttpResponse& answer) {
   return Error(answer.status >= 500 || answer.status == 429 ? ErrorCode::kUnavailable : ErrorCode::kInternal,
                fmt::format("{}: OpenSearch answered {} {}", what, answer.status, answer.body.substr(0, 300)));
@@ -43,13 +39,13 @@ bool IndexAdmin::in_retention(const IndexTarget& target) const {
   const UnixNanos now = now_();
   const bool too_old =
       target.end < now &&
-      now - target.end > nanos(config_.datasets.resolve(target.signal, target.dataset).delete_after);
+      now - target.end > to_nanos(config_.datasets.resolve(target.signal, target.dataset).delete_after);
   const bool too_new = target.begin > now && target.begin - now > config_.ahead_max;
   return !too_old && !too_new;
 }
 
 bool IndexAdmin::declared_read_only(const IndexTarget& target) const {
-  const UnixNanos after = nanos(config_.datasets.resolve(target.signal, target.dataset).read_only_after);
+  const UnixNanos after = to_nanos(config_.datasets.resolve(target.signal, target.dataset).read_only_after);
   const UnixNanos now = now_();
   return after != 0 && target.end < now && now - target.end >= after;
 }
@@ -164,7 +160,7 @@ Result<std::shared_ptr<const Contract>> IndexAdmin::fetch(const IndexTarget& tar
 }
 
 std::shared_ptr<const Contract> IndexAdmin::contract(const IndexTarget& target) {
-  const auto ttl = static_cast<UnixNanos>(std::chrono::nanoseconds(config_.mapping_ttl).count());
+  const auto ttl = to_nanos(config_.mapping_ttl);
   std::shared_ptr<const Contract> stale;
   {
     const std::lock_guard lock(known_mutex_);

@@ -64,13 +64,17 @@ NodePool::Lease NodePool::lend(Node& node) {
 }
 
 std::optional<NodePool::Lease> NodePool::take() {
+  // A node that hangs keeps its requests until they time out: the others must not stand still for it.
+  const auto working = std::ranges::count_if(
+      nodes_, [&](const auto& node) { return in_use(*node) && node->breaker.state() == State::kClosed; });
+  const std::uint32_t cap = working > 1 ? std::max(config_.in_flight_max - 1, 1U) : config_.in_flight_max;
   Node* best = nullptr;
   const auto rank = [&](const Node& node) {
     return std::tuple(!own(node), static_cast<double>(node.in_flight) / node.limit.limit(), node.used);
   };
   for (const auto& node : nodes_) {
-    if (in_use(*node) && node->in_flight < node->limit.limit() && node->breaker.state() == State::kClosed &&
-        (best == nullptr || rank(*node) < rank(*best))) {
+    if (in_use(*node) && node->in_flight < std::min(node->limit.limit(), cap) &&
+        node->breaker.state() == State::kClosed && (best == nullptr || rank(*node) < rank(*best))) {
       best = node.get();
     }
   }

@@ -25,8 +25,9 @@ struct BulkNode {
 };
 
 struct NodePoolConfig {
-  std::uint32_t in_flight_max = 2;  // of one node
-  std::string zone;                 // of this process; empty: all zones are alike
+  std::uint32_t in_flight_max =
+      2;             // of one node; one less while there are others, so that none takes all senders
+  std::string zone;  // of this process; empty: all zones are alike
   // The first failure counts: what failed is sent to another node, not tried again there.
   flow::BreakerConfig breaker{.failures_max = 1, .open_max = std::chrono::seconds(30)};
 };

@@ -213,7 +213,8 @@ bool BulkWriter::wait_for_rate(BulkBatch& batch, std::uint64_t now) {
   const auto newest =
       std::ranges::max(batch.sources, {}, [](const auto& source) { return source->record.timestamp_ms; });
   const auto received = static_cast<UnixNanos>(newest->record.timestamp_ms) * kNanosPerMilli;
-  if (const UnixNanos wall = wall_now(); wall < received || wall - received < nanos(config_.backfill_after)) {
+  if (const UnixNanos wall = wall_now();
+      wall < received || wall - received < to_nanos(config_.backfill_after)) {
     return false;
   }
   const std::uint64_t wait = backfill_.take(static_cast<double>(batch.body.size()), now);
@@ -276,7 +277,7 @@ bool BulkWriter::take(Lock& lock, Work& work) {
       pool_.unused(work.lease);
     }
     const std::uint64_t wake = next_wake();
-    const auto wait = wake > now ? std::chrono::nanoseconds(std::min(wake - now, nanos(kLongest)))
+    const auto wait = wake > now ? std::chrono::nanoseconds(std::min(wake - now, to_nanos(kLongest)))
                                  : std::chrono::nanoseconds(kShortest);
     work_.wait_for(lock, wait);
   }
@@ -476,7 +477,7 @@ std::vector<BulkBatch> BulkWriter::take_to_park(std::uint64_t now) {
     for (const BulkBatch& batch : waiting) {
       Waiting& all = datasets[batch.target(0).dataset];
       all.bytes += stays(batch) ? 0 : batch.body.size();
-      all.long_held = all.long_held || now - gate_.held_since(index) > nanos(config_.held_max);
+      all.long_held = all.long_held || now - gate_.held_since(index) > to_nanos(config_.held_max);
     }
   }
   std::vector<BulkBatch> out;

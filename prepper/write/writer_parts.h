@@ -15,10 +15,6 @@ namespace naru::prepper {
 inline constexpr std::string_view kCluster;  // the gate's name for the cluster as a whole
 inline constexpr std::string_view kDependency = "opensearch";
 
-inline std::uint64_t nanos(std::chrono::milliseconds duration) {
-  return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
-}
-
 // Calls with each message and how many of the documents at `positions` (empty: all) come from it, once per
 // run of neighbours.
 template <class Use>

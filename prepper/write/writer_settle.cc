@@ -297,7 +297,7 @@ void BulkWriter::retry_later(BulkBatch batch, bool at_once) {
     batch.first_failed_at = wall_now();
   }
   const Lock lock(mutex_);
-  const std::uint64_t due = monotonic_now() + (at_once ? 0 : nanos(retry_.wait(batch.attempts)));
+  const std::uint64_t due = monotonic_now() + (at_once ? 0 : to_nanos(retry_.wait(batch.attempts)));
   delayed_.emplace(due, std::move(batch));
   work_.notify_one();
 }

@@ -16,7 +16,7 @@ const std::vector<BulkNode> kTwoZones = {
     {"http://a1", "dc1"}, {"http://a2", "dc1"}, {"http://b1", "dc2"}, {"http://b2", "dc2"}};
 
 NodePool two_zones(std::string zone = "dc1") {
-  NodePool pool({.in_flight_max = 2, .zone = std::move(zone)}, {"http://seed"});
+  NodePool pool({.in_flight_max = 3, .zone = std::move(zone)}, {"http://seed"});
   pool.discovered(kTwoZones);
   return pool;
 }
@@ -33,6 +33,16 @@ TEST(NodePool, UsesItsZoneFirstAndOthersWhenItIsBusy) {
   EXPECT_EQ(used, (std::multiset<std::string>{"http://a1", "http://a1", "http://a2", "http://a2", "http://b1",
                                               "http://b1", "http://b2", "http://b2"}));
   EXPECT_FALSE(pool.take());
+}
+
+TEST(NodePool, LeavesASenderToTheOthersWhenANodeHangs) {
+  NodePool pool({.in_flight_max = 4, .zone = "near"}, {"http://seed"});
+  pool.discovered({{"http://hangs", "near"}, {"http://other", "far"}});
+  std::map<std::string, int> used;
+  for (int i = 0; i < 4; ++i) {
+    ++used[pool.take()->url];
+  }
+  EXPECT_EQ(used, (std::map<std::string, int>{{"http://hangs", 3}, {"http://other", 1}}));
 }
 
 TEST(NodePool, SpreadsOverAllWithoutAZone) {

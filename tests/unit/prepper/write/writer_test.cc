@@ -155,6 +155,7 @@ TEST_F(Writer, GoesOnThroughTheOtherNodesWhenOneIsAway) {
   EXPECT_TRUE(eventually([&] { return up("http://first") && !up("http://second"); }));
   EXPECT_EQ(store.documents(), 40u);
   expect_balance();
+  stop();  // before what it refers to
 }
 
 TEST_F(Writer, WritesABackfillAtItsRateAndTheRestAtOnce) {
