@@ -258,7 +258,7 @@ Result<void> policy_steps(const PrepperConfig& config, const Declared& declared,
   if (!left_to_ism(lifecycle, cluster)) {
     return {};
   }
-  if (!cluster.index_management) {
+  if (!cluster.index_management()) {
     return fail(ErrorCode::kInvalidArgument,
                 "lifecycle.driver is ism, and this cluster has no index management plugin; install "
                 "opensearch-index-management or declare driver: naru");

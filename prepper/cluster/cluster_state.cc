@@ -148,11 +148,6 @@ Result<void> read_health(net::HttpTransport& opensearch, ClusterState& out) {
   NARU_TRY(const auto stats,
            get_json(opensearch, "/_cluster/stats?filter_path=timestamp", "asking for its time"));
   out.time = number_of(stats->root["timestamp"]) * kNanosPerMilli;
-  NARU_TRY(const net::HttpResponse ism, call(opensearch, "GET", "/_plugins/_ism/policies?size=1"));
-  out.index_management = ism.status == 200 || ism.status == 404;  // 404: the plugin, without any policy
-  if (ism.status == 404 && ism.body.find("no handler found") != std::string::npos) {
-    out.index_management = false;
-  }
   return {};
 }
 
@@ -225,18 +220,16 @@ Result<void> read_indices(net::HttpTransport& opensearch, const ReadOptions& opt
       }
     }
   }
-  NARU_TRY(const auto listed,
-           get_json(opensearch,
-                    fmt::format("/_cat/indices/{}?format=json&h=index,status,health&expand_wildcards=all",
-                                patterns()),
-                    "listing our indices"));
+  NARU_TRY(
+      const auto listed,
+      get_json(opensearch,
+               fmt::format("/_cat/indices/{}?format=json&h=index,status&expand_wildcards=all", patterns()),
+               "listing our indices"));
   array rows;
   if (listed->root.get(rows) == simdjson::SUCCESS) {
     for (const element& row : rows) {
-      with(text_of(row["index"]), [&](LiveIndex& index) {
-        index.closed = text_of(row["status"]) == "close";
-        index.health = text_of(row["health"]);
-      });
+      with(text_of(row["index"]),
+           [&](LiveIndex& index) { index.closed = text_of(row["status"]) == "close"; });
     }
   }
   NARU_TRY(const auto shards,
@@ -354,6 +347,11 @@ std::size_t ClusterState::tier_nodes(std::string_view tier) const {
       std::ranges::count_if(nodes, [&](const ClusterNode& node) { return node.data && node.tier == tier; }));
 }
 
+bool ClusterState::index_management() const {
+  return std::ranges::any_of(
+      nodes, [](const ClusterNode& node) { return node.plugins.contains("opensearch-index-management"); });
+}
+
 const ClusterNode* ClusterState::node(std::string_view name) const {
   const auto at = std::ranges::find(nodes, name, &ClusterNode::name);
   return at == nodes.end() ? nullptr : &*at;
@@ -402,10 +400,8 @@ Result<ClusterState> read_cluster(net::HttpTransport& opensearch, const ReadOpti
     return out;
   }
   NARU_TRY_VOID(read_health(opensearch, out));
-  if (options.indices) {
-    NARU_TRY_VOID(read_tasks(opensearch, out));
-    NARU_TRY_VOID(read_indices(opensearch, options, out));
-  }
+  NARU_TRY_VOID(read_tasks(opensearch, out));
+  NARU_TRY_VOID(read_indices(opensearch, options, out));
   if (options.disks) {
     NARU_TRY_VOID(read_disks(opensearch, out));
   }

@@ -52,8 +52,7 @@ struct IndexShard {
 struct LiveIndex {
   IndexTarget target;
   bool closed = false;
-  std::string health;  // green, yellow, red
-  Flat settings;       // "index.codec" and so on, explicit ones only
+  Flat settings;  // "index.codec" and so on, explicit ones only
   std::vector<IndexShard> shards;
   std::uint32_t primary_segments = 0;
   enum class Merge : std::uint8_t { kNone, kRunning, kDone, kFailed };
@@ -75,8 +74,9 @@ struct ClusterState {
   Flat settings;                                 // persistent and transient (wins) without these prefixes
   std::map<std::string, std::string> templates;  // ours, by name: the template as JSON
   std::set<std::string> merging;                 // indices with a force merge on its way
-  bool index_management = false;                 // /_plugins/_ism answers
 
+  // A node has the plugin of index state management.
+  bool index_management() const;
   std::size_t data_nodes() const;
   std::size_t tier_nodes(std::string_view tier) const;  // data nodes with this tier
   const ClusterNode* node(std::string_view name) const;
@@ -84,7 +84,6 @@ struct ClusterState {
 
 struct ReadOptions {
   std::string zone_attribute = "zone";
-  bool indices = true;
   bool mappings = false;  // of each index, in full
   bool disks = false;     // disks and fielddata of each node
 };

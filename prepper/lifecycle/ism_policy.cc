@@ -33,7 +33,7 @@ std::string state(std::string_view name, std::string_view actions, std::string_v
 
 bool left_to_ism(const LifecycleConfig& config, const ClusterState& cluster) {
   return config.driver == LifecycleBy::kIsm ||
-         (config.driver == LifecycleBy::kAuto && cluster.index_management);
+         (config.driver == LifecycleBy::kAuto && cluster.index_management());
 }
 
 std::string ism_policy_name(std::string_view template_name) {

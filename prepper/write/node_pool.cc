@@ -166,11 +166,8 @@ std::vector<NodePool::NodeState> NodePool::states() const {
   for (const auto& node : nodes_) {
     if (in_use(*node)) {
       out.push_back({.url = node->node.url,
-                     .zone = node->node.zone,
                      .limit = node->limit.limit(),
-                     .in_flight = node->in_flight,
-                     .works = node->breaker.state() == State::kClosed,
-                     .own_zone = own(*node)});
+                     .works = node->breaker.state() == State::kClosed});
     }
   }
   return out;

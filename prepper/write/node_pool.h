@@ -64,11 +64,8 @@ class NodePool {
 
   struct NodeState {
     std::string url;
-    std::string zone;
     std::uint32_t limit = 0;
-    std::uint32_t in_flight = 0;
     bool works = true;
-    bool own_zone = false;
   };
   std::vector<NodeState> states() const;
 

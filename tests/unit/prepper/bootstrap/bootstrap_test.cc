@@ -77,16 +77,12 @@ class FakeCluster : public net::HttpTransport {
 
   std::map<std::string, std::string> answers, puts, settings;
   std::vector<std::string> sent;
-  bool has_ism = false;
 
  private:
   net::HttpResponse ism(const std::string& path) {
-    if (!has_ism) {
-      return net::json_response(404, R"({"error":"no handler found for uri [/_plugins/_ism/policies]"})");
-    }
     const auto there = puts.find(path);
     if (there == puts.end()) {
-      return net::json_response(path == "/_plugins/_ism/policies" ? 200 : 404, "{}");
+      return net::json_response(404, "{}");
     }
     std::string body = there->second;
     body.insert(1, R"("_id":"x","_version":1,"_seq_no":7,"_primary_term":1,)");
@@ -231,8 +227,10 @@ TEST(Bootstrap, RefusesAShorterRetentionThatEndsIndicesAtOnce) {
 }
 
 TEST(Bootstrap, InstallsPoliciesWhereThePluginIs) {
-  FakeCluster cluster(kTwoHotOneWarm);
-  cluster.has_ism = true;
+  std::string nodes = kTwoHotOneWarm;
+  const std::string name = R"("name":"a",)";
+  nodes.insert(nodes.find(name) + name.size(), R"("plugins":[{"name":"opensearch-index-management"}],)");
+  FakeCluster cluster(nodes);
   PrepperConfig config;
   ASSERT_TRUE(apply(config, {.opensearch = &cluster}, kNow));
   const std::string& policy = cluster.puts["/_plugins/_ism/policies/naru-logs-otel-v1"];
@@ -248,7 +246,7 @@ TEST(Bootstrap, InstallsPoliciesWhereThePluginIs) {
   EXPECT_NE(std::ranges::find(cluster.sent,
                               "PUT /_plugins/_ism/policies/naru-logs-otel-v1?if_seq_no=7&if_primary_term=1"),
             cluster.sent.end());
-  cluster.has_ism = false;
+  cluster.answers["/_nodes"] = kTwoHotOneWarm;
   config.datasets.lifecycle.driver = LifecycleBy::kIsm;
   EXPECT_NE(planned(cluster, config).find("driver: naru"), std::string::npos);
 }
