@@ -113,6 +113,7 @@ def _index(dataset: str, at: float) -> str:
     return f"logs-otel-v1-{dataset}-{datetime.fromtimestamp(at, timezone.utc):%Y.%m.%d.%H}"
 
 
+@pytest.mark.long
 def test_an_index_moves_from_hot_to_warm_to_deleted_while_records_go_on(own: Services, tmp_path: Path) -> None:
     """Two preppers, the leading one killed on the way. Ages count from the end of the hour in the index's name."""
     assert own.kafka is not None and own.opensearch is not None

@@ -132,6 +132,7 @@ def test_a_user_without_rights_for_administration_is_told(case: Case) -> None:
     assert "403" in done.stderr and "no permissions for [" in done.stderr, done.stderr
 
 
+@pytest.mark.long
 def test_an_expired_certificate_holds_everything_until_it_is_renewed(
     kafka: KafkaCluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
