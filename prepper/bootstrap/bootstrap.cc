@@ -263,11 +263,10 @@ Result<void> policy_steps(const PrepperConfig& config, const Declared& declared,
                 "lifecycle.driver is ism, and this cluster has no index management plugin; install "
                 "opensearch-index-management or declare driver: naru");
   }
-  const bool warm = cluster.tier_nodes(kHot) > 0 && cluster.tier_nodes(kWarm) > 0;
+  const bool warm = cluster.has_tiers();
   for (const WantedTemplate& wanted : declared.templates) {
     const std::string name = ism_policy_name(wanted.name);
-    const std::string pattern =
-        std::string(index_prefix(wanted.signal)) + (wanted.dataset.empty() ? "*" : wanted.dataset + "-*");
+    const std::string pattern = template_pattern(wanted.signal, wanted.dataset);
     const Dataset dataset = config.datasets.resolve(wanted.signal, wanted.dataset);
     const std::string body =
         ism_policy(pattern, wanted.dataset.empty() ? 100 : 101, dataset, warm, lifecycle.ism_margin);

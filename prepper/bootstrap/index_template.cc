@@ -28,16 +28,14 @@ std::string json_object(const Flat& members) {
 
 IndexValues index_values(const Dataset& dataset, const ClusterState& cluster, std::size_t zones) {
   IndexValues out;
-  const std::size_t hot = cluster.tier_nodes(kHot);
-  const auto tier =
-      static_cast<std::uint32_t>(std::max<std::size_t>(hot > 0 ? hot : cluster.data_nodes(), 1));
-  out.hot_tier = hot > 0;
+  const auto tier = static_cast<std::uint32_t>(cluster.writing_nodes());
+  out.hot_tier = cluster.tier_nodes(kHot) > 0;
   out.shards = dataset.shards > 0 ? dataset.shards : std::max(dataset.shards_per_hot_node, 1U) * tier;
   out.replicas = std::min(dataset.replicas, tier - 1);
   if (out.replicas < dataset.replicas) {
     out.notes.push_back(
         fmt::format("replicas: {} are declared, {} {} node{} can hold {}: {} {} used until there are more",
-                    dataset.replicas, tier, hot > 0 ? "hot" : "data", tier == 1 ? "" : "s", out.replicas,
+                    dataset.replicas, tier, out.hot_tier ? "hot" : "data", tier == 1 ? "" : "s", out.replicas,
                     out.replicas, out.replicas == 1 ? "is" : "are"));
   }
   if (dataset.total_shards_per_node > 0) {
@@ -98,10 +96,8 @@ Result<WantedTemplate> index_template(otlp::Signal signal, std::string_view name
     settings["index.routing.allocation.total_shards_per_node"] =
         std::to_string(dataset.total_shards_per_node);
   }
-  const std::string_view prefix = index_prefix(signal);
-  WantedTemplate out{.signal = signal, .dataset = std::string(name), .name = "", .text = ""};
-  out.name =
-      name.empty() ? std::string(prefix.substr(0, prefix.size() - 1)) : fmt::format("{}{}", prefix, name);
+  WantedTemplate out{
+      .signal = signal, .dataset = std::string(name), .name = template_name(signal, name), .text = ""};
   std::string aliases = "{}";
   if (element own; root["template"]["aliases"].get(own) == simdjson::SUCCESS) {
     aliases = simdjson::minify(own);
@@ -109,9 +105,8 @@ Result<WantedTemplate> index_template(otlp::Signal signal, std::string_view name
   out.text = fmt::format(
       R"({{"index_patterns":[{}],"priority":{},"version":1,"_meta":{{"naru":{{"delete_after_seconds":{}}}}},)"
       R"("template":{{"settings":{},"aliases":{},"mappings":{}}}}})",
-      json_string(name.empty() ? fmt::format("{}*", prefix) : fmt::format("{}{}-*", prefix, name)),
-      kTemplatePriority + (name.empty() ? 0 : 1), dataset.delete_after.count(), json_object(settings),
-      aliases, simdjson::minify(mappings));
+      json_string(template_pattern(signal, name)), kTemplatePriority + (name.empty() ? 0 : 1),
+      dataset.delete_after.count(), json_object(settings), aliases, simdjson::minify(mappings));
   return out;
 }
 

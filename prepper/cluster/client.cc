@@ -69,7 +69,6 @@ Result<std::unique_ptr<JsonAnswer>> get_json(net::HttpTransport& opensearch, con
                                              std::string_view what) {
   NARU_TRY(const net::HttpResponse answer, call(opensearch, "GET", target));
   auto out = std::make_unique<JsonAnswer>();
-  out->status = answer.status;
   if (answer.status != 200 || out->parser.parse(answer.body).get(out->root) != simdjson::SUCCESS) {
     return fail(refused(what, answer));
   }

@@ -17,7 +17,6 @@ namespace naru::prepper {
 struct JsonAnswer {
   simdjson::dom::parser parser;
   simdjson::dom::element root;
-  int status = 0;
 };
 
 inline constexpr std::chrono::milliseconds kAdminTimeout{30'000};

@@ -132,8 +132,7 @@ Result<void> read_templates(net::HttpTransport& opensearch, ClusterState& out) {
   for (const element& one : templates) {
     const std::string_view name = text_of(one["name"]);
     if (std::ranges::any_of(otlp::kSignals, [&](otlp::Signal signal) {
-          const std::string_view prefix = index_prefix(signal);
-          return name.starts_with(prefix.substr(0, prefix.size() - 1));
+          return name.starts_with(template_name(signal, ""));
         })) {
       out.templates.emplace(name, simdjson::minify(one["index_template"]));
     }
@@ -345,6 +344,25 @@ std::size_t ClusterState::data_nodes() const {
 std::size_t ClusterState::tier_nodes(std::string_view tier) const {
   return static_cast<std::size_t>(
       std::ranges::count_if(nodes, [&](const ClusterNode& node) { return node.data && node.tier == tier; }));
+}
+
+std::size_t ClusterState::writing_nodes() const {
+  const std::size_t hot = tier_nodes(kHot);
+  return std::max<std::size_t>(hot > 0 ? hot : data_nodes(), 1);
+}
+
+bool ClusterState::has_tiers() const {
+  return tier_nodes(kHot) > 0 && tier_nodes(kWarm) > 0;
+}
+
+std::string template_name(otlp::Signal signal, std::string_view dataset) {
+  const std::string_view prefix = index_prefix(signal);
+  return dataset.empty() ? std::string(prefix.substr(0, prefix.size() - 1))
+                         : fmt::format("{}{}", prefix, dataset);
+}
+
+std::string template_pattern(otlp::Signal signal, std::string_view dataset) {
+  return fmt::format("{}{}", index_prefix(signal), dataset.empty() ? "*" : fmt::format("{}-*", dataset));
 }
 
 bool ClusterState::index_management() const {

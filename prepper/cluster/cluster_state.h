@@ -78,9 +78,16 @@ struct ClusterState {
   // A node has the plugin of index state management.
   bool index_management() const;
   std::size_t data_nodes() const;
+  // Those that take new documents: the hot ones, without a hot tier all that hold data; at least 1.
+  std::size_t writing_nodes() const;
+  bool has_tiers() const;                               // both hot and warm
   std::size_t tier_nodes(std::string_view tier) const;  // data nodes with this tier
   const ClusterNode* node(std::string_view name) const;
 };
+
+// Name and index pattern of our index template; `dataset` empty: the one of all data sets of the signal.
+std::string template_name(otlp::Signal signal, std::string_view dataset);
+std::string template_pattern(otlp::Signal signal, std::string_view dataset);
 
 struct ReadOptions {
   std::string zone_attribute = "zone";

@@ -149,8 +149,7 @@ class Doctor {
   }
 
   void shards() {
-    const std::size_t hot = std::max<std::size_t>(
-        cluster_.tier_nodes(kHot) > 0 ? cluster_.tier_nodes(kHot) : cluster_.data_nodes(), 1);
+    const std::size_t hot = cluster_.writing_nodes();
     std::map<std::string, std::vector<std::string>> uneven, large;
     std::vector<std::string> small;
     std::size_t small_shards = 0, all = 0;
@@ -241,7 +240,7 @@ class Doctor {
   }
 
   void tiers() {
-    if (cluster_.tier_nodes(kHot) == 0 || cluster_.tier_nodes(kWarm) == 0) {
+    if (!cluster_.has_tiers()) {
       return;
     }
     std::vector<std::string> hot_on_warm, overdue;

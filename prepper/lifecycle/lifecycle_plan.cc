@@ -27,10 +27,7 @@ std::string age_text(UnixNanos age) {
 class Planner {
  public:
   Planner(const Datasets& declared, const ClusterState& cluster, UnixNanos now)
-      : declared_(declared),
-        cluster_(cluster),
-        now_(now),
-        tiers_(cluster.tier_nodes(kHot) > 0 && cluster.tier_nodes(kWarm) > 0) {}
+      : declared_(declared), cluster_(cluster), now_(now), tiers_(cluster.has_tiers()) {}
 
   LifecyclePlan plan(bool only_create_ahead) {
     create_ahead();
@@ -78,9 +75,8 @@ class Planner {
   // A shorter delete_after counts only once bootstrap has installed it: that is where a person saw what it
   // ends.
   std::chrono::seconds delete_after(const LiveIndex& index, const Dataset& dataset) {
-    const std::string_view prefix = index_prefix(index.target.signal);
-    for (const std::string& name : {fmt::format("{}{}", prefix, index.target.dataset),
-                                    std::string(prefix.substr(0, prefix.size() - 1))}) {
+    for (const std::string& name :
+         {template_name(index.target.signal, index.target.dataset), template_name(index.target.signal, "")}) {
       const auto there = cluster_.templates.find(name);
       if (there == cluster_.templates.end()) {
         continue;

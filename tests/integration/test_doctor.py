@@ -25,7 +25,7 @@ class Platform:
         self.opensearch = opensearch
         self.name = f"doc_{uuid.uuid4().hex[:8]}"
         config = configs.prepper(kafka.bootstrap, opensearch.url) | {
-            "topics": {part: f"{self.name}.{part}" for part in ("logs", "metrics", "traces", "dead_letters")},
+            "topics": configs.own_topics(self.name),
             "consume": {"group": self.name},
         }
         self.directory = directory

@@ -123,7 +123,7 @@ def test_an_index_moves_from_hot_to_warm_to_deleted_while_records_go_on(own: Ser
     hour_end = started // _HOUR_S * _HOUR_S
     passed = started - hour_end
     config: dict[str, Any] = configs.prepper(kafka, opensearch.url) | {
-        "topics": {part: f"{name}.{part}" for part in ("logs", "metrics", "traces", "dead_letters")},
+        "topics": configs.own_topics(name),
         "consume": {"group": name, "commit_interval": "100ms"},
         "bulk": {"linger": "20ms", "retry_max": "500ms"},
     }

@@ -57,7 +57,7 @@ class Case:
 
     def config(self, user: str, password: str = PASSWORD) -> dict[str, Any]:
         config = configs.prepper(self.kafka, self.opensearch.url) | {
-            "topics": {part: f"{self.name}.{part}" for part in ("logs", "metrics", "traces", "dead_letters")},
+            "topics": configs.own_topics(self.name),
             "consume": {"group": self.name, "commit_interval": "100ms"},
             "bulk": {"linger": "20ms", "probe_max": "500ms", "retry_max": "500ms"},
         }

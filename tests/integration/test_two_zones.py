@@ -64,7 +64,7 @@ def test_the_loss_of_a_zone_costs_nothing_but_time(own: Services, tmp_path: Path
     name = f"zones_{uuid.uuid4().hex[:8]}"
     topic = f"{name}.logs"
     config: dict[str, Any] = configs.prepper(kafka, opensearch.url) | {
-        "topics": {part: f"{name}.{part}" for part in ("logs", "metrics", "traces", "dead_letters")},
+        "topics": configs.own_topics(name),
         "consume": {"group": name, "commit_interval": "100ms"},
         "bulk": {"linger": "20ms", "writers": 4, "zone": "dc1", "request_timeout": "10s"},
     }

@@ -42,6 +42,11 @@ def declared(path: Path, **sections: Any) -> Config:
     return {"datasets_file": str(write_config(path, sections))}
 
 
+def own_topics(name: str) -> dict[str, str]:
+    """Topics of a test's own for a prepper, so that it meets no other test's records."""
+    return {part: f"{name}.{part}" for part in ("logs", "metrics", "traces", "dead_letters")}
+
+
 def prepper(kafka: str, opensearch: str) -> Config:
     """One pipeline with default data sets."""
     return {
