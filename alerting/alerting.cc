@@ -2,7 +2,9 @@
 
 #include <utility>
 
-#include "alerting/rule_service.h"
+#include "alerting/api/api.h"
+#include "alerting/failover/prober.h"
+#include "alerting/leader/leader.h"
 #include "core/base/check.h"
 #include "core/base/clock.h"
 #include "core/telemetry/log.h"
@@ -10,35 +12,47 @@
 namespace naru::alerting {
 namespace {
 
-constexpr std::chrono::milliseconds kPollWait{100};
-constexpr std::chrono::milliseconds kPauseAfterError{1'000};
+constexpr std::chrono::milliseconds kStepWait{20};
+constexpr std::chrono::milliseconds kPauseAfterError{500};
 constexpr std::uint64_t kComplainEvery = 30 * kNanosPerSecond;
-constexpr std::uint64_t kPublishAtStop = 10 * kNanosPerSecond;
 
 }  // namespace
 
+// In the order of construction; destroyed in reverse.
+struct Alerting::Parts {
+  Parts(const AlertingConfig& config_in, bus::Bus& bus, telemetry::Registry& registry,
+        telemetry::Health& health)
+      : config(config_in),
+        settled(config.control.long_polls_max),
+        limits(config.control.permits_waiting_max, registry),
+        notifier(config.notices, &limits, registry),
+        leader(config, bus, settled, limits, notifier, registry, health),
+        api(config, leader, settled, limits, registry) {}
+
+  const AlertingConfig config;
+  Settled settled;
+  LimitService limits;
+  Notifier notifier;
+  Leader leader;
+  Api api;
+  std::unique_ptr<Prober> prober;
+};
+
 Alerting::Alerting(AlertingConfig config, bus::Bus& bus, telemetry::Registry& registry,
                    telemetry::Health& health)
-    : config_(std::move(config)), bus_(bus), registry_(registry), health_(health) {}
+    : health_(health), parts_(std::make_unique<Parts>(config, bus, registry, health)) {}
 
 Alerting::~Alerting() {
   stop();
 }
 
 Result<void> Alerting::start() {
-  NARU_CHECK(service_ == nullptr, "started once");
-  NARU_TRY(service_, RuleService::make(config_, bus_, registry_, health_));
+  NARU_CHECK(!thread_.joinable(), "started once");
+  NARU_TRY_VOID(parts_->leader.load());
   health_.set_dependency("bus", false, "has not answered yet");
-  const auto lag = [service = service_.get(), started = wall_now()] {
-    const UnixNanos read_to = std::max(service->caught_up_to(), started);
-    const UnixNanos now = wall_now();
-    return now <= read_to ? 0.0 : static_cast<double>(now - read_to) / static_cast<double>(kNanosPerSecond);
-  };
-  tokens_.push_back(registry_.sampled_gauge(
-      "naru_rules_lag_seconds", "Age of the time up to which the rules have counted everything.", {}, lag));
-  tokens_.push_back(health_.watch_age("rules-blind",
-                                      std::chrono::duration<double>(config_.counting.blind_after).count(),
-                                      [lag] { return std::optional(lag()); }));
+  parts_->prober = std::make_unique<Prober>(
+      parts_->config.targets, [this](const std::string& target, std::size_t route, bool well,
+                                     const std::string&) { parts_->leader.probed(target, route, well); });
   thread_ = std::thread([this] { run(); });
   return {};
 }
@@ -49,44 +63,36 @@ void Alerting::stop() {
     const std::lock_guard lock(mutex_);  // a thread that is about to wait sees the flag or the wake-up
   }
   wake_.notify_all();
+  parts_->prober.reset();
   if (thread_.joinable()) {
     thread_.join();
   }
-  tokens_.clear();
 }
 
-std::size_t Alerting::unpublished() const {
-  return service_ == nullptr ? 0 : service_->pending_events();
+bool Alerting::leads() const {
+  return parts_->settled.leads();
+}
+
+bool Alerting::answer(net::HttpRequest& request, net::Responder& respond) {
+  return parts_->api.answer(request, respond);
 }
 
 void Alerting::run() {
-  std::uint64_t complain_again_at = 0;
-  std::uint64_t give_up_at = 0;
-  for (;;) {
-    if (stopping_) {
-      give_up_at = give_up_at == 0 ? monotonic_now() + kPublishAtStop : give_up_at;
-      if (!service_->running() || service_->pending_events() == 0 || monotonic_now() >= give_up_at) {
-        break;
-      }
-    }
-    const Result<void> stepped = service_->step(wall_now(), kPollWait);
+  std::uint64_t complain_at = 0;
+  while (!stopping_) {
+    const Result<void> stepped = parts_->leader.step(kStepWait);
     if (stepped) {
-      health_.set_dependency("bus", true);
       continue;
     }
     health_.set_dependency("bus", false, stepped.error().message());
-    if (const std::uint64_t now = monotonic_now(); now >= complain_again_at) {
-      complain_again_at = now + kComplainEvery;
+    if (const std::uint64_t now = monotonic_now(); now >= complain_at) {
+      complain_at = now + kComplainEvery;
       telemetry::log_warn("alerting", "the bus cannot be used now, trying on: {}", stepped.error().message());
     }
-    pause_after_error();
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, kPauseAfterError, [this] { return stopping_.load(); });
   }
-  service_->close(wall_now());
-}
-
-void Alerting::pause_after_error() {
-  std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, kPauseAfterError, [this] { return stopping_.load(); });
+  parts_->leader.close();
 }
 
 }  // namespace naru::alerting

@@ -1,6 +1,5 @@
-// Rules and status events on a thread of their own, on any bus.
+// naru-alerting as a library: the leader on a thread of its own, and the HTTP API in front of it.
 //
-// The rules are RuleService's (rule_service.h); this adds the thread, the clock and the pauses after errors.
 // A bus that is away is no error here: it is tried again, with a log line every 30 s,
 // naru_dependency_up{name="bus"} 0 and /readyz red.
 #pragma once
@@ -10,17 +9,15 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #include "alerting/config.h"
 #include "core/base/result.h"
 #include "core/bus/bus.h"
+#include "core/net/http.h"
 #include "core/telemetry/health.h"
 #include "core/telemetry/metrics.h"
 
 namespace naru::alerting {
-
-class RuleService;
 
 class Alerting {
  public:
@@ -30,27 +27,25 @@ class Alerting {
   Alerting(const Alerting&) = delete;
   Alerting& operator=(const Alerting&) = delete;
 
-  // Once. Does not wait for the bus. kInvalidArgument: a rule that no loaded configuration could hold.
+  // Once. Does not wait for the bus. kInvalidArgument: rules or mappings that no checked configuration holds.
   Result<void> start();
-  // Publishes what was decided (for at most 10 s), stores positions, leaves the group. Idempotent.
+  // Ends the term, leaves the group. Idempotent.
   void stop();
-  // Status events that wait for the bus. Only after stop().
-  std::size_t unpublished() const;
+  bool leads() const;
+
+  // The API (api/api.h). False: another target. Thread-safe.
+  bool answer(net::HttpRequest& request, net::Responder& respond);
 
  private:
+  struct Parts;
   void run();
-  void pause_after_error();
 
-  const AlertingConfig config_;
-  bus::Bus& bus_;
-  telemetry::Registry& registry_;
   telemetry::Health& health_;
-  std::unique_ptr<RuleService> service_;
+  std::unique_ptr<Parts> parts_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
-  std::vector<std::shared_ptr<void>> tokens_;
 };
 
 }  // namespace naru::alerting

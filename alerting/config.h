@@ -1,79 +1,105 @@
-// Configuration of rules, counting and status events. The reference is written from describe() in config.cc.
+// Configuration of rules, webhooks, targets, notices and limits. The reference is written from describe().
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "alerting/failover/route_plan.h"
+#include "alerting/notify/notifier.h"
+#include "alerting/webhook/authentication.h"
+#include "alerting/webhook/mapping.h"
 #include "core/config/config.h"
+#include "core/rules/rule.h"
 
 namespace naru::alerting {
 
-// The lowest OTLP severity number of each name.
-enum class Severity : std::uint8_t {
-  kTrace = 1,
-  kDebug = 5,
-  kInfo = 9,
-  kWarn = 13,
-  kError = 17,
-  kFatal = 21
-};
-
-// All that is given must hold. A condition on an attribute is the text that it must equal, or ">=NUMBER".
-struct MatchConfig {
-  std::optional<Severity> severity_at_least = {};
-  std::string body_contains = {};
-  std::string body_regex = {};  // RE2
-  std::map<std::string, std::string> attributes = {};
-  std::map<std::string, std::string> resource = {};
-};
-
-struct RuleConfig {
-  std::string name;
-  std::string target;
-  MatchConfig match;
-  std::uint64_t more_than = 100;
-  std::optional<std::uint64_t> caution_more_than;
-  std::chrono::seconds window{60};
-  std::chrono::seconds hold{60};
-};
-
-struct CountingConfig {
-  std::string group = "naru-rules";
-  std::string logs_topic = "otlp_logs";
+struct RulesConfig {
+  std::string directory;  // empty: `builtin`
+  std::shared_ptr<const rules::RuleSet> builtin;
+  std::chrono::milliseconds look_every{1'000};
   std::chrono::seconds lateness{10};
-  std::chrono::milliseconds commit_interval{5'000};
-  std::chrono::milliseconds blind_after{30'000};
-  std::size_t targets_max = 10'000;
-  std::size_t sources_max = 100'000;
-  std::size_t poll_records_max = 1'000;
+  std::chrono::milliseconds blind_after{5'000};
+  std::size_t groups_max = 100'000;
 };
 
-struct StatusConfig {
-  std::string topic = "naru.system-status";
+// Topics and how the instances agree on who leads.
+struct ControlConfig {
+  std::string group = "naru-alerting";
+  std::string leader_topic = "naru.leader";
+  std::string counts_topic = "naru.rule-counts";
+  std::string status_topic = "naru.system-status";
+  std::string routes_topic = "naru.routes";
+  std::string state_topic = "naru.rule-state";
+  std::string logs_topic = "otlp_logs";
+  std::string metrics_topic = "otlp_metrics";
+  std::string traces_topic = "otlp_spans";
   std::int16_t replication = 1;
-  std::size_t pending_events_max = 10'000;
+  std::chrono::milliseconds session_timeout{6'000};
+  std::chrono::milliseconds position_every{5'000};
+  std::size_t commands_max = 1'000;          // requests that wait for the leader
+  std::size_t long_polls_max = 2'000;        // callers that wait for a route to change
+  std::size_t permits_waiting_max = 10'000;  // callers that wait for permits of a limit
 };
 
-inline constexpr int kRulesMax = 1'000;
+struct WebhooksConfig {
+  WebhookAuth auth;
+  std::vector<MappingConfig> mappings;
+  std::size_t body_bytes_max = 4u << 20;
+  std::size_t alerts_max = 10'000;  // remembered, so that what is repeated or late is told
+};
+
+struct LimitConfig {
+  double per_second = 100;
+};
 
 struct AlertingConfig {
-  std::vector<RuleConfig> rules;
-  CountingConfig counting;
-  StatusConfig status;
+  RulesConfig rules;
+  ControlConfig control;
+  WebhooksConfig webhooks;
+  std::vector<TargetConfig> targets;
+  std::vector<DestinationConfig> notices;
+  std::map<std::string, LimitConfig> limits;
+  std::string api_token;  // for people and programs that are not on this machine
 };
 
-void describe(config::Schema<MatchConfig>& schema);
-void validate(const MatchConfig& match, config::Errors& errors);
-void describe(config::Schema<RuleConfig>& schema);
-void validate(const RuleConfig& rule, config::Errors& errors);
-void describe(config::Schema<CountingConfig>& schema);
-void describe(config::Schema<StatusConfig>& schema);
-void describe(config::Schema<AlertingConfig>& schema);
+void describe(config::Schema<RulesConfig>& schema);
+void describe(config::Schema<ControlConfig>& schema);
+void describe(config::Schema<WebhookAuth>& schema);
+void validate(const WebhookAuth& auth, config::Errors& errors);
+void describe(config::Schema<MappingConfig>& schema);
+void validate(const MappingConfig& mapping, config::Errors& errors);
+void describe(config::Schema<WebhooksConfig>& schema);
+void describe(config::Schema<RouteConfig>& schema);
+void describe(config::Schema<EffectConfig>& schema);
+void describe(config::Schema<TargetConfig>& schema);
+void validate(const TargetConfig& target, config::Errors& errors);
+void describe(config::Schema<NoticeConfig>& schema);
+void describe(config::Schema<DestinationConfig>& schema);
+void validate(const DestinationConfig& destination, config::Errors& errors);
+void describe(config::Schema<LimitConfig>& schema);
+// The keys of an AlertingConfig, also where it is a part of something larger.
+template <class T>
+void describe_decisions(config::Schema<T>& s) {
+  const auto own = []<class M>(M AlertingConfig::* member) { return static_cast<M T::*>(member); };
+  s.field("rules", own(&AlertingConfig::rules), "The rules, and when they are believed.");
+  s.field("control", own(&AlertingConfig::control), "Topics, and how the instances agree on who leads.");
+  s.field("webhooks", own(&AlertingConfig::webhooks), "Alerts of Grafana, Alertmanager, Kibana and others.");
+  s.field("targets", own(&AlertingConfig::targets), "Targets with routes.").max(1'000);
+  s.field("notices", own(&AlertingConfig::notices), "Chats, webhooks and mail for people.").max(100);
+  s.field("limits", own(&AlertingConfig::limits),
+          "Shared limiters by name; a rate that `naru limit set` changed goes before the one here.")
+      .max(10'000);
+  s.secret("api_token", own(&AlertingConfig::api_token),
+           "Token of Authorization: Bearer for /v1/status, /v1/routes and /v1/limits from other machines.");
+}
+inline void describe(config::Schema<AlertingConfig>& schema) {
+  describe_decisions(schema);
+}
 void validate(const AlertingConfig& alerting, config::Errors& errors);
 
 }  // namespace naru::alerting

@@ -1,4 +1,4 @@
-// naru-alerting: counts failures over the stream of logs and publishes status events.
+// naru-alerting: decides by rules and alerts which targets are well, publishes it, and switches their routes.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -22,18 +22,19 @@ class AlertingService final : public program::Service {
     kafka.metrics = &context.registry;
     auto service = std::make_unique<AlertingService>();
     NARU_TRY(service->bus_, bus::make_kafka_bus(kafka));
-    service->alerting_ =
-        std::make_unique<Alerting>(config.alerting(), *service->bus_, context.registry, context.health);
+    service->alerting_ = std::make_unique<Alerting>(config, *service->bus_, context.registry, context.health);
     NARU_TRY_VOID(service->alerting_->start());
+    context.admin_extra = [raw = service->alerting_.get()](net::HttpRequest& request,
+                                                           net::Responder& respond) {
+      return raw->answer(request, respond);
+    };
     return service;
   }
 
   std::string stop(std::chrono::milliseconds) override {
-    alerting_->stop();  // ends within the drain limit by itself
-    const std::size_t left = alerting_->unpublished();
-    return left == 0
-               ? std::string("every status event is published")
-               : fmt::format("{} status events are not published; the next start finds them again", left);
+    const bool led = alerting_->leads();
+    alerting_->stop();
+    return led ? "another instance leads from here on" : "it stood by";
   }
 
  private:
@@ -50,6 +51,7 @@ int main(int argc, char** argv) {
   return naru::program::run_service<ProgramConfig>(
       argc, argv,
       {.name = "naru-alerting",
-       .description = "Counts failures over the stream of logs and publishes status events on Kafka."},
+       .description = "Decides by rules and alerts which targets are well, tells it on Kafka, and switches "
+                      "their routes."},
       [](const ProgramConfig& config) { return config.admin.server(); }, &AlertingService::start);
 }

@@ -4,16 +4,16 @@
 
 namespace naru::alerting {
 
-void describe(config::Schema<ProgramConfig>& schema) {
-  schema.field("admin", &ProgramConfig::admin, "Listener of /metrics, /livez and /readyz.");
-  schema.field("kafka", &ProgramConfig::kafka, "The Kafka cluster with the records and the status events.");
-  schema.field("rules", &ProgramConfig::rules, "The counting rules.").max(kRulesMax);
-  schema.field("counting", &ProgramConfig::counting, "How records are read and counted.");
-  schema.field("status", &ProgramConfig::status, "Where status events go.");
+void describe(config::Schema<ProgramConfig>& s) {
+  s.field("admin", &ProgramConfig::admin,
+          "Listener of /metrics, /livez and /readyz, of the webhooks and of /v1/status, /v1/routes and "
+          "/v1/limits.");
+  s.field("kafka", &ProgramConfig::kafka, "The Kafka cluster with the counts and the status events.");
+  describe_decisions(s);
 }
 
 void validate(const ProgramConfig& program, config::Errors& errors) {
-  validate(program.alerting(), errors);
+  validate(static_cast<const AlertingConfig&>(program), errors);
 }
 
 }  // namespace naru::alerting

@@ -1,7 +1,5 @@
-// The configuration file of the program naru-alerting: the rules, and what they run on.
+// The configuration file of naru-alerting: what it decides by at the top, and the program's connections.
 #pragma once
-
-#include <vector>
 
 #include "alerting/config.h"
 #include "core/bus/kafka/kafka_bus.h"
@@ -9,14 +7,9 @@
 
 namespace naru::alerting {
 
-struct ProgramConfig {
+struct ProgramConfig : AlertingConfig {
   program::ListenerConfig admin{.address = "127.0.0.1:8083", .tls = {}};
   bus::KafkaBusConfig kafka;
-  std::vector<RuleConfig> rules;
-  CountingConfig counting;
-  StatusConfig status;
-
-  AlertingConfig alerting() const { return {rules, counting, status}; }
 };
 
 void describe(config::Schema<ProgramConfig>& schema);

@@ -4,10 +4,13 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/rules/counts.h"
+#include "core/rules/rule.h"
 #include "prepper/consume/lanes.h"
 #include "prepper/declaration/datasets.h"
 #include "prepper/process/index_name.h"
@@ -66,7 +69,26 @@ struct PipelinesConfig {
   std::chrono::milliseconds rest_max{30'000};
 };
 
+// Role `count`: what the rules count (docs/rules.md).
+struct CountConfig {
+  std::string rules;  // directory of rule files; empty: `builtin`, or nothing is counted
+  std::shared_ptr<const rules::RuleSet> builtin;
+  std::string group = "naru-rules";
+  std::string topic = "naru.rule-counts";
+  std::int32_t partitions = rules::kCountsPartitions;  // of the topic when it has to be created
+  std::int16_t replication = 1;                        // likewise
+  std::string instance;  // of the transactional id; one counter per instance. Empty: drawn at the start
+  std::chrono::milliseconds publish_every{200};
+  std::chrono::milliseconds look_every{1'000};
+  std::chrono::seconds lateness{10};
+  std::chrono::seconds remember{60};  // how long a repeat of a record is told across a restart
+  std::size_t sources_max = 100'000;
+  std::size_t groups_max = 20'000;
+  std::chrono::milliseconds blind_after{5'000};
+};
+
 struct PrepperConfig {
+  bool index = true;  // role `index`: write documents
   std::string pipeline = "main";
   std::string dataset;       // empty: data_stream.dataset of each resource, else `default`
   std::string mappings_dir;  // empty: the templates and promoted fields of the program
@@ -76,6 +98,7 @@ struct PrepperConfig {
   TimeConfig time;
   BulkConfig bulk;
   ParkingLimits parking;
+  CountConfig count;
   Datasets datasets;  // of the file that the program's configuration names
 };
 

@@ -6,6 +6,7 @@
 #include "core/base/random.h"
 #include "prepper/bootstrap/mappings.h"
 #include "prepper/consume/consumer.h"
+#include "prepper/count/count_service.h"
 #include "prepper/deadletter/dead_letter_writer.h"
 #include "prepper/lifecycle/lifecycle_driver.h"
 #include "prepper/parking/parking.h"
@@ -132,6 +133,7 @@ struct Prepper::Parts : EncoderSink {
   std::unique_ptr<DeadLetterWriter> parked;
   std::unique_ptr<PipelineReloader> reloader;
   std::unique_ptr<LifecycleDriver> lifecycle;
+  std::unique_ptr<CountService> counter;
 };
 
 Prepper::Prepper(PrepperConfig config, bus::Bus& bus, ClusterAccess opensearch, telemetry::Registry& registry,
@@ -144,7 +146,6 @@ Prepper::~Prepper() {
 
 Result<void> Prepper::start() {
   Parts& parts = *parts_;
-  NARU_TRY(Mappings mappings, load_mappings(parts.config.mappings_dir));
   if (!parts.config.pipelines.directory.empty()) {
     parts.pipelines = std::make_shared<PipelineSource>();
     parts.reloader = std::make_unique<PipelineReloader>(
@@ -152,6 +153,29 @@ Result<void> Prepper::start() {
         parts.registry, parts.health);
     NARU_TRY_VOID(parts.reloader->load());
   }
+  if (!parts.config.count.rules.empty() || parts.config.count.builtin != nullptr) {
+    parts.counter = std::make_unique<CountService>(parts.config.count, parts.config.topics, parts.bus,
+                                                   parts.pipelines, parts.registry, parts.health);
+    NARU_TRY_VOID(parts.counter->start());
+  }
+  if (parts.config.index) {
+    NARU_TRY_VOID(start_index());
+  }
+  if (parts.reloader != nullptr) {
+    parts.reloader->start([&parts](const std::function<void()>& change) -> Result<void> {
+      if (parts.consumer != nullptr) {
+        return parts.consumer->at_rest(parts.config.pipelines.rest_max, change);
+      }
+      change();
+      return {};
+    });
+  }
+  return {};
+}
+
+Result<void> Prepper::start_index() {
+  Parts& parts = *parts_;
+  NARU_TRY(Mappings mappings, load_mappings(parts.config.mappings_dir));
   NARU_TRY(auto producer, parts.bus.producer());
   parts.dead_letters =
       std::make_unique<DeadLetterWriter>(DeadLetterContext{.topic = parts.config.topics.dead_letters,
@@ -209,17 +233,18 @@ Result<void> Prepper::start() {
                                           parts.bus, parts.opensearch.any(), parts.registry, parts.health);
     parts.lifecycle->start();
   }
-  if (parts.reloader != nullptr) {
-    parts.reloader->start([&parts](const std::function<void()>& change) {
-      return parts.consumer->at_rest(parts.config.pipelines.rest_max, change);
-    });
-  }
   return {};
 }
 
 std::size_t Prepper::stop(std::chrono::milliseconds drain) {
   Parts& parts = *parts_;
+  if (parts.counter != nullptr) {
+    parts.counter->stop();
+  }
   if (parts.consumer == nullptr) {
+    if (parts.reloader != nullptr) {
+      parts.reloader->stop();
+    }
     return 0;
   }
   std::size_t left = parts.consumer->stop(drain);

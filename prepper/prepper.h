@@ -1,5 +1,7 @@
 // The prepper: consumes OTLP from the bus and writes documents to OpenSearch, each exactly once in its index.
 //
+// Counts by the rules too, when it is given some (count/count_service.h); that waits for nothing here.
+//
 // Owns its threads (one that polls, `consume.concurrency` that encode, `bulk.writers` that send). Everything
 // that it waits for outside (bus, OpenSearch) may be away: it logs, turns /readyz red and goes on when it is
 // back.
@@ -49,6 +51,8 @@ class Prepper {
   bool answer(net::HttpRequest& request, net::Responder& respond);
 
  private:
+  Result<void> start_index();
+
   struct Parts;
   std::unique_ptr<Parts> parts_;
 };

@@ -7,6 +7,7 @@
 #include "core/base/check.h"
 #include "core/config/config.h"
 #include "core/program/kafka_config.h"
+#include "prepper/count/record_counter.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/processors/enrichment.h"
 #include "prepper/write/failover_transport.h"
@@ -113,6 +114,47 @@ void describe(config::Schema<ParkingLimits>& s) {
           "With so many records parked and not drained, reading pauses instead; 0: nothing is parked.");
 }
 
+void describe(config::Schema<CountConfig>& s) {
+  s.field("rules", &CountConfig::rules,
+          "Directory of rule files (*.yaml, docs/rules.md); empty: nothing is counted.");
+  s.field("group", &CountConfig::group,
+          "Consumer group of the counters; all preppers of one platform share it.");
+  s.field("topic", &CountConfig::topic, "Topic that counts are published on.");
+  s.field("partitions", &CountConfig::partitions, "Partitions of that topic when it has to be created.")
+      .min(1)
+      .max(1'000);
+  s.field("replication", &CountConfig::replication, "Replicas likewise.").min(1).max(100);
+  s.field("instance", &CountConfig::instance,
+          "Name of this counter among all; empty: host name and admin address. Two with one name fence each "
+          "other.");
+  s.field("publish_every", &CountConfig::publish_every,
+          "How often counts are published, also when there are none.")
+      .min(20ms)
+      .max(10s);
+  s.field("look_every", &CountConfig::look_every, "How often changed rules are looked for.")
+      .min(100ms)
+      .max(1h);
+  s.field("lateness", &CountConfig::lateness,
+          "How far a record's own time may differ from its receive time to be believed; else it counts when "
+          "it was "
+          "received.")
+      .max(10min);
+  s.field("remember", &CountConfig::remember,
+          "For how long repeats of records are told apart across a restart.")
+      .max(1h);
+  s.field("sources_max", &CountConfig::sources_max,
+          "Most sources whose repeats are known at a time; the longest silent one is forgotten first.")
+      .min(1)
+      .max(10'000'000);
+  s.field("groups_max", &CountConfig::groups_max,
+          "Most groups of one rule in one publication; records of further ones are not counted.")
+      .min(1)
+      .max(1'000'000);
+  s.field("blind_after", &CountConfig::blind_after,
+          "How far counting may lag behind before /readyz turns red.")
+      .min(1s);
+}
+
 void describe(config::Schema<OpenSearchConfig>& s) {
   s.field("urls", &OpenSearchConfig::urls, "Addresses of one cluster, http:// or https://.").min(1).max(64);
   s.field("tls", &OpenSearchConfig::tls, "TLS towards the cluster.");
@@ -139,6 +181,8 @@ void describe(config::Schema<ProgramConfig>& s) {
   s.field("datasets_file", &ProgramConfig::datasets_file,
           "Declaration of data sets, cluster and topics, such as config/datasets.yaml; empty: its defaults.");
   s.field("admin", &ProgramConfig::admin, "Listener of /metrics, /livez and /readyz.");
+  s.field("index", own(&PrepperConfig::index),
+          "Role `index`: write documents. With false this prepper only counts.");
   s.field("pipeline", own(&PrepperConfig::pipeline), "Name of this pipeline in metrics and dead letters.");
   s.field("dataset", own(&PrepperConfig::dataset),
           "Data set of every record; empty: resource attribute data_stream.dataset, else `default`.");
@@ -149,6 +193,7 @@ void describe(config::Schema<ProgramConfig>& s) {
   s.field("consume", own(&PrepperConfig::consume), "How records are read.");
   s.field("time", own(&PrepperConfig::time), "Which times of records are believed.");
   s.field("bulk", own(&PrepperConfig::bulk), "How documents are written.");
+  s.field("count", own(&PrepperConfig::count), "Role `count`: what the rules count.");
   s.field("parking", own(&PrepperConfig::parking),
           "When records of a data set that takes none are set aside.");
 }
@@ -160,11 +205,24 @@ void validate(const ProgramConfig& config, config::Errors& errors) {
   if (const auto declared = load_datasets(config.datasets_file); !declared) {
     errors.add("datasets_file", "\n" + declared.error().message());
   }
+  if (!config.index && config.count.rules.empty()) {
+    errors.add("count.rules", "is missing: with index: false there is nothing else to do");
+  }
+  std::shared_ptr<const PipelineSet> pipelines;
   if (!config.pipelines.directory.empty()) {
     if (const auto set = PipelineSet::load(config.pipelines.directory, std::make_shared<EnrichmentStore>());
         !set) {
       errors.add("pipelines.directory", "\n" + set.error().message());
+      return;
+    } else {
+      pipelines = *set;
     }
+  }
+  Repeats repeats(1);
+  const auto rules = rules::RuleSet::load(config.count.rules);
+  const auto counter = rules ? RecordCounter::compile(*rules, pipelines, {}, repeats) : fail(rules.error());
+  if (!counter) {
+    errors.add("count.rules", "\n" + counter.error().message());
   }
 }
 

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
-#include <array>
-
 #include "core/base/bytes.h"
 #include "core/base/hash.h"
 #include "core/base/json_text.h"
@@ -12,30 +10,10 @@
 namespace naru::alerting {
 namespace {
 
-constexpr std::array kStatuses = {Status::kHealthy, Status::kCaution, Status::kCritical};
-
 // Appends a part whose end cannot be confused with the next one's beginning.
 void append_part(std::string& out, std::string_view part) {
   append_le(out, static_cast<std::uint32_t>(part.size()));
   out.append(part);
-}
-
-std::string fingerprint(const StatusEvent& event) {
-  std::string key;
-  append_part(key, event.target);
-  append_part(key, event.source);
-  std::string bytes;
-  append_le(bytes, xxh3_64(key));
-  return to_hex(bytes);
-}
-
-Result<Status> parse_status(std::string_view text) {
-  for (const Status status : kStatuses) {
-    if (text == to_string(status)) {
-      return status;
-    }
-  }
-  return fail(ErrorCode::kInvalidArgument, fmt::format("\"{}\" is no status", text));
 }
 
 std::unexpected<Error> missing(std::string_view field) {
@@ -44,13 +22,13 @@ std::unexpected<Error> missing(std::string_view field) {
 
 }  // namespace
 
-std::string_view to_string(Status status) {
-  switch (status) {
-    case Status::kHealthy: return "HEALTHY";
-    case Status::kCaution: return "CAUTION";
-    case Status::kCritical: return "CRITICAL";
-  }
-  return "HEALTHY";
+std::string fingerprint_of(std::string_view target, std::string_view source) {
+  std::string key;
+  append_part(key, target);
+  append_part(key, source);
+  std::string bytes;
+  append_le(bytes, xxh3_64(key));
+  return to_hex(bytes);
 }
 
 std::string event_id(const StatusEvent& event) {
@@ -73,21 +51,13 @@ std::string to_json(const StatusEvent& event) {
   append_json_string(out, event.target);
   out += fmt::format(
       R"(,"status":"{}","prevStatus":"{}","eventId":"{}","epoch":{},"sequence":{},"at":"{}","source":)",
-      to_string(event.status), to_string(event.previous), event_id(event), event.epoch, event.sequence,
-      format_rfc3339(event.at));
+      to_string(event.status), to_string(event.previous), event_id(event), event.version.epoch,
+      event.version.sequence, format_rfc3339(event.at));
   append_json_string(out, event.source);
   out += ",\"reason\":";
   append_json_string(out, event.reason);
-  out += fmt::format(R"(,"fingerprint":"{}","evidence":{{"rule":)", fingerprint(event));
-  append_json_string(out, event.evidence.rule);
-  out += fmt::format(R"(,"count":{},"moreThan":{},"windowSeconds":{})", event.evidence.count,
-                     event.evidence.more_than, event.evidence.window_s);
-  if (!event.evidence.topic.empty()) {
-    out += ",\"record\":{\"topic\":";
-    append_json_string(out, event.evidence.topic);
-    out += fmt::format(R"(,"partition":{},"offset":{}}})", event.evidence.partition, event.evidence.offset);
-  }
-  return out + "}}";
+  out += fmt::format(R"(,"fingerprint":"{}","evidence":{}}})", event.fingerprint, event.evidence);
+  return out;
 }
 
 Result<StatusEvent> parse_status_event(std::string_view json) {
@@ -98,32 +68,45 @@ Result<StatusEvent> parse_status_event(std::string_view json) {
   }
   StatusEvent event;
   std::string_view text;
-  if (object["type"].get(text) != simdjson::SUCCESS || text.empty()) {
+  const auto read_text = [&](const char* field, std::string& out) {
+    if (object[field].get(text) != simdjson::SUCCESS) {
+      return false;
+    }
+    out = text;
+    return true;
+  };
+  const auto read_status = [&](const char* field, Status& out) {
+    const auto level = object[field].get(text) == simdjson::SUCCESS ? rules::parse_level(text) : std::nullopt;
+    out = level.value_or(Status::kHealthy);
+    return level.has_value();
+  };
+  if (!read_text("type", event.target) || event.target.empty()) {
     return missing("type");
   }
-  event.target = text;
-  if (object["status"].get(text) != simdjson::SUCCESS) {
+  if (!read_status("status", event.status)) {
     return missing("status");
   }
-  NARU_TRY(event.status, parse_status(text));
-  if (object["prevStatus"].get(text) != simdjson::SUCCESS) {
+  if (!read_status("prevStatus", event.previous)) {
     return missing("prevStatus");
   }
-  NARU_TRY(event.previous, parse_status(text));
-  if (object["epoch"].get(event.epoch) != simdjson::SUCCESS) {
+  if (object["epoch"].get(event.version.epoch) != simdjson::SUCCESS) {
     return missing("epoch");
   }
-  if (object["sequence"].get(event.sequence) != simdjson::SUCCESS) {
+  if (object["sequence"].get(event.version.sequence) != simdjson::SUCCESS) {
     return missing("sequence");
   }
   if (object["at"].get(text) != simdjson::SUCCESS) {
     return missing("at");
   }
   NARU_TRY(event.at, parse_rfc3339(text));
-  if (object["source"].get(text) != simdjson::SUCCESS) {
+  if (!read_text("source", event.source)) {
     return missing("source");
   }
-  event.source = text;
+  read_text("reason", event.reason);
+  read_text("fingerprint", event.fingerprint);
+  if (simdjson::dom::element evidence; object["evidence"].get(evidence) == simdjson::SUCCESS) {
+    event.evidence = simdjson::minify(evidence);
+  }
   return event;
 }
 

@@ -139,10 +139,25 @@ class Consumer {
   virtual void close() = 0;
 };
 
+// Makes records and read positions durable and visible together or not at all. Used by one thread.
+class TransactionalProducer {
+ public:
+  virtual ~TransactionalProducer() = default;
+  // Waits for the outcome. `positions` are those of `consumer`'s group; nullptr: none. After any error the
+  // outcome may be unknown and this producer is of no further use: make another one, which settles what this
+  // one left, and read the state back from the bus. kConflict: another producer with this id has taken over,
+  // or the group gave a partition to another consumer; nothing of this commit will ever be seen.
+  virtual Result<void> commit(std::vector<OutRecord> records, Consumer* consumer,
+                              std::span<const Commit> positions) = 0;
+};
+
 struct ConsumerConfig {
   std::string group;  // empty: no group
   std::vector<std::string> topics;
   std::size_t fetch_bytes_max = 32u << 20;  // buffered ahead of poll
+  // How long the partitions of a killed member stand still; 0: as the bus has it. Kafka's brokers take 6 s
+  // and more by default.
+  std::chrono::milliseconds session_timeout{0};
 };
 
 struct TopicConfig {
@@ -164,6 +179,11 @@ class Bus {
  public:
   virtual ~Bus() = default;
   virtual Result<std::unique_ptr<Producer>> producer() = 0;
+  // Fences every earlier producer with the same id, here and in other processes, and settles what it left
+  // unfinished. Waits for the bus. kUnavailable, kTimeout; kUnsupported: this bus has no transactions.
+  virtual Result<std::unique_ptr<TransactionalProducer>> transactional_producer(const std::string& /*id*/) {
+    return fail(ErrorCode::kUnsupported, "this bus has no transactions");
+  }
   // `listener` must outlive the consumer.
   virtual Result<std::unique_ptr<Consumer>> consumer(const ConsumerConfig& config,
                                                      RebalanceListener& listener) = 0;

@@ -20,6 +20,7 @@
 #include "core/net/grpc_server.h"
 #include "core/net/http_server.h"
 #include "core/telemetry/admin.h"
+#include "naru/up/builtin_rules.h"
 #include "prepper/bootstrap/bootstrap.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/prepper.h"
@@ -71,14 +72,17 @@ agent::AgentConfig agent_config(const UpOptions& options) {
   return config;
 }
 
-// "more than 100 failures in 1 minute" of a service, as in config/alerting.yaml.
-alerting::AlertingConfig alerting_config() {
-  alerting::RuleConfig rule;
-  rule.name = "failures";
-  rule.target = "service.{resource.service.name}";
-  rule.match.severity_at_least = alerting::Severity::kError;
+Result<alerting::AlertingConfig> alerting_config(const UpOptions& options) {
   alerting::AlertingConfig config;
-  config.rules = {rule};
+  if (!options.alerting.empty()) {
+    NARU_TRY(config, config::load_file<alerting::AlertingConfig>(options.alerting));
+  }
+  if (config.rules.directory.empty()) {
+    config.rules.directory = options.rules;
+  }
+  if (config.rules.directory.empty()) {
+    NARU_TRY(config.rules.builtin, rules::RuleSet::compile(builtin_rule_files()));
+  }
   return config;
 }
 
@@ -144,12 +148,16 @@ Result<void> Platform::Parts::open() {
   prepper::PrepperConfig prepper_config;
   prepper_config.pipelines.directory = options.pipelines;
   prepper_config.datasets.lifecycle.driver = prepper::LifecycleBy::kOff;  // the store keeps its own retention
+  NARU_TRY(const alerting::AlertingConfig decisions, alerting_config(options));
+  prepper_config.count.rules = decisions.rules.directory;
+  prepper_config.count.builtin = decisions.rules.builtin;
+  prepper_config.count.instance = "up";
   const auto bootstrap_transport = to_store()();
   const prepper::BootstrapTargets targets{.opensearch = bootstrap_transport.get(), .bus = bus.get()};
   NARU_TRY(const auto changes, prepper::apply(prepper_config, targets, wall_now()));
   prepper = std::make_unique<prepper::Prepper>(prepper_config, *bus, to_store(), registry, health);
   NARU_TRY_VOID(prepper->start());
-  alerting = std::make_unique<alerting::Alerting>(alerting_config(), *bus, registry, health);
+  alerting = std::make_unique<alerting::Alerting>(decisions, *bus, registry, health);
   NARU_TRY_VOID(alerting->start());
   collector::CollectorConfig collector_config;
   collector_config.spill.directory = options.data + "/spill";
@@ -178,7 +186,7 @@ Result<void> Platform::Parts::listen() {
   NARU_TRY_VOID(add_server(admin_server, "admin", options.admin,
                            [this, own = telemetry::admin_handler(registry, health)](net::HttpRequest request,
                                                                                     net::Responder respond) {
-                             if (!prepper->answer(request, respond)) {
+                             if (!prepper->answer(request, respond) && !alerting->answer(request, respond)) {
                                own(std::move(request), std::move(respond));
                              }
                            }));
@@ -192,6 +200,7 @@ Result<std::unique_ptr<Platform>> Platform::start(const UpOptions& options) {
     NARU_TRY_VOID(
         prepper::PipelineSet::load(options.pipelines, std::make_shared<prepper::EnrichmentStore>()));
   }
+  NARU_TRY(const auto checked, alerting_config(options));
   NARU_TRY_VOID(make_data_directory(options.data));
   auto parts = std::make_unique<Parts>(options);
   NARU_TRY_VOID(parts->open());

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/base/json_text.h"
+#include "core/rules/counts.h"
 #include "prepper/bootstrap/index_template.h"
 #include "prepper/bootstrap/mapping_extension.h"
 #include "prepper/bootstrap/mappings.h"
@@ -481,9 +482,14 @@ std::vector<bus::TopicConfig> declared_topics(const TopicsDeclaration& declared,
                                        topic(topics.metrics, declared.partitions, false),
                                        topic(topics.traces, declared.partitions, false),
                                        topic(topics.dead_letters, declared.partitions, false),
+                                       topic("naru.rule-counts", rules::kCountsPartitions, false),
                                        topic("naru.system-status", 1, true),
+                                       topic("naru.routes", 1, true),
+                                       topic("naru.rule-state", 1, true),
                                        topic("naru.leader", 1, false)};
   out[3].settings.emplace("max.message.bytes", kDeadLetterBytesMax);
+  out[4].settings.insert_or_assign(
+      "retention.ms", std::to_string(std::chrono::milliseconds(rules::kCountsRetention).count()));
   return out;
 }
 

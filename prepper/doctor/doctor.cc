@@ -389,7 +389,8 @@ class Doctor {
       const std::string_view kept = value("retention.ms");
       std::from_chars(kept.data(), kept.data() + kept.size(), kept_ms);
       constexpr std::int64_t kDayMs = 24LL * 3600 * 1000;
-      if (!declared->compacted && kept_ms >= 0 && kept_ms < kDayMs && topic.state.name != "naru.leader") {
+      if (!declared->compacted && kept_ms >= 0 && kept_ms < kDayMs && topic.state.name != "naru.leader" &&
+          topic.state.name != "naru.rule-counts") {
         find("retention", topic.state.name,
              fmt::format("Kafka deletes records after {} h: an OpenSearch that is away longer loses them",
                          kept_ms / 3'600'000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from .naru import write_config
 Config = dict[str, Any]
 
 _ANY_PORT = "127.0.0.1:0"
+RULES = Path(__file__).resolve().parents[2] / "config" / "rules"
 
 
 def agent(state: Path, collector: str, include: str, journal: Path | None = None) -> Config:
@@ -56,13 +58,16 @@ def prepper(kafka: str, opensearch: str) -> Config:
     }
 
 
-def alerting(kafka: str) -> Config:
-    """One rule: more than 100 errors of a service in a minute."""
-    rule = {
-        "name": "failures",
-        "target": "service.{resource.service.name}",
-        "match": {"severity_at_least": "error"},
-        "more_than": 100,
-        "window": "1m",
+def counting(rules: Path = RULES) -> Config:
+    """For a prepper: it counts by the shipped rules, or those of another directory."""
+    return {"count": {"rules": str(rules), "instance": f"test-{uuid.uuid4().hex[:8]}"}}
+
+
+def alerting(kafka: str, rules: Path = RULES, **sections: Any) -> Config:
+    """Decides by the shipped rules, or those of another directory."""
+    return {
+        "admin": {"address": _ANY_PORT},
+        "kafka": {"brokers": kafka},
+        "rules": {"directory": str(rules)},
+        **sections,
     }
-    return {"admin": {"address": _ANY_PORT}, "kafka": {"brokers": kafka}, "rules": [rule]}

@@ -172,7 +172,7 @@ class FourPrograms(Platform):
         )
 
     def _prepper(self) -> configs.Config:
-        return configs.prepper(self._bootstrap, self.opensearch.url)
+        return configs.prepper(self._bootstrap, self.opensearch.url) | configs.counting()
 
     def _alerting(self) -> configs.Config:
         return configs.alerting(self._bootstrap)

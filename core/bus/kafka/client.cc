@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <mutex>
 
 #include "core/base/clock.h"
@@ -117,6 +118,8 @@ ErrorCode code_of(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET: return ErrorCode::kNotFound;
     case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS: return ErrorCode::kAlreadyExists;
     case RD_KAFKA_RESP_ERR__FENCED:
+    case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:
+    case RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH:
     case RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION:
     case RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID:
     case RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS:
@@ -214,6 +217,51 @@ Error to_error(rd_kafka_resp_err_t code, std::string_view context, std::string_v
 Error to_error(const rd_kafka_error_t* error, std::string_view context) {
   return Error(code_of(rd_kafka_error_code(error)),
                fmt::format("{}: {} ({})", context, rd_kafka_error_string(error), rd_kafka_error_name(error)));
+}
+
+void add_position(rd_kafka_topic_partition_list_t& list, rd_kafka_t* client, const Commit& commit) {
+  auto* added =
+      rd_kafka_topic_partition_list_add(&list, commit.partition.topic.c_str(), commit.partition.partition);
+  added->offset = commit.offset;
+  if (!commit.metadata.empty()) {
+    added->metadata = rd_kafka_mem_malloc(client, commit.metadata.size());
+    std::memcpy(added->metadata, commit.metadata.data(), commit.metadata.size());
+    added->metadata_size = commit.metadata.size();
+  }
+}
+
+MessageHeaders to_headers(const std::vector<Header>& headers) {
+  MessageHeaders out(rd_kafka_headers_new(headers.size()));
+  for (const Header& header : headers) {
+    rd_kafka_header_add(out.get(), header.key.data(), static_cast<ssize_t>(header.key.size()),
+                        header.value.data(), static_cast<ssize_t>(header.value.size()));
+  }
+  return out;
+}
+
+std::vector<rd_kafka_vu_t> to_fields(const OutRecord& record) {
+  const auto text_of = [](rd_kafka_vtype_t type, const std::string& text) {
+    rd_kafka_vu_t out;
+    out.vtype = type;
+    out.u.mem.ptr = const_cast<char*>(text.data());  // librdkafka reads only
+    out.u.mem.size = text.size();
+    return out;
+  };
+  std::vector<rd_kafka_vu_t> fields(3);
+  fields.reserve(7);
+  fields[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+  fields[0].u.cstr = record.topic.c_str();
+  fields[1].vtype = RD_KAFKA_VTYPE_PARTITION;
+  fields[1].u.i32 = record.partition == kPartitionByKey ? RD_KAFKA_PARTITION_UA : record.partition;
+  fields[2].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+  fields[2].u.i64 = record.timestamp_ms;
+  if (!record.tombstone) {
+    fields.push_back(text_of(RD_KAFKA_VTYPE_VALUE, record.value));
+  }
+  if (!record.key.empty()) {
+    fields.push_back(text_of(RD_KAFKA_VTYPE_KEY, record.key));
+  }
+  return fields;
 }
 
 std::string partition_name(std::string_view topic, std::int32_t partition) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/bus/kafka/kafka_bus.h"
@@ -33,6 +34,8 @@ using MessageHeaders = std::unique_ptr<rd_kafka_headers_t, Freeing<rd_kafka_head
 using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, Freeing<rd_kafka_NewTopic_destroy>>;
 using ConfigResource = std::unique_ptr<rd_kafka_ConfigResource_t, Freeing<rd_kafka_ConfigResource_destroy>>;
 using AdminOptions = std::unique_ptr<rd_kafka_AdminOptions_t, Freeing<rd_kafka_AdminOptions_destroy>>;
+using GroupMetadata =
+    std::unique_ptr<rd_kafka_consumer_group_metadata_t, Freeing<rd_kafka_consumer_group_metadata_destroy>>;
 using MemoryText = std::unique_ptr<char, void (*)(char*)>;
 
 // Messages that are still held keep their client alive: rd_kafka_destroy() waits forever for leaked ones.
@@ -55,6 +58,13 @@ class ConfBuilder {
 // The code of librdkafka's error, and its text behind `context`.
 Error to_error(rd_kafka_resp_err_t code, std::string_view context, std::string_view detail = {});
 Error to_error(const rd_kafka_error_t* error, std::string_view context);
+
+// The partition's position and metadata, as a group commits them.
+void add_position(rd_kafka_topic_partition_list_t& list, rd_kafka_t* client, const Commit& commit);
+// Headers of a record to produce.
+MessageHeaders to_headers(const std::vector<Header>& headers);
+// The fields that every record to produce has: topic, partition, timestamp, value, key. Views into `record`.
+std::vector<rd_kafka_vu_t> to_fields(const OutRecord& record);
 
 // "topic[3]"
 std::string partition_name(std::string_view topic, std::int32_t partition);

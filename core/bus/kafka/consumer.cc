@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/clock.h"
 #include "core/bus/kafka/start_position.h"
@@ -99,7 +98,10 @@ Result<std::unique_ptr<Consumer>> KafkaConsumer::create(const KafkaBusConfig& bu
   conf.set("auto.offset.reset", "error");
   conf.set("partition.assignment.strategy", "cooperative-sticky");
   // Kafka gives the partitions of a killed process to its successor after this; until then they stand still.
-  if (!bus.properties.contains("session.timeout.ms")) {
+  if (config.session_timeout.count() > 0) {
+    conf.set("session.timeout.ms", std::to_string(config.session_timeout.count()));
+    conf.set("heartbeat.interval.ms", std::to_string(config.session_timeout.count() / 4));
+  } else if (!bus.properties.contains("session.timeout.ms")) {
     conf.set("session.timeout.ms", "10000");
   }
   constexpr std::size_t kKilobytesMin = 1024;
@@ -500,14 +502,7 @@ Result<void> KafkaConsumer::commit(std::span<const Commit> commits) {
 Result<void> KafkaConsumer::commit_together(const std::vector<const Commit*>& commits) {
   const PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(commits.size())));
   for (const Commit* entry : commits) {
-    auto* added = rd_kafka_topic_partition_list_add(list.get(), entry->partition.topic.c_str(),
-                                                    entry->partition.partition);
-    added->offset = entry->offset;
-    if (!entry->metadata.empty()) {
-      added->metadata = rd_kafka_mem_malloc(client_.get(), entry->metadata.size());
-      std::memcpy(added->metadata, entry->metadata.data(), entry->metadata.size());
-      added->metadata_size = entry->metadata.size();
-    }
+    add_position(*list, client_.get(), *entry);
   }
   // The callback sees each partition's own answer; the return value only the first error.
   Result<void> result;
@@ -523,6 +518,10 @@ Result<void> KafkaConsumer::commit_together(const std::vector<const Commit*>& co
     return fail(to_error(code, "offsets of group " + config_.group));
   }
   return result;
+}
+
+GroupMetadata KafkaConsumer::group_metadata() const {
+  return GroupMetadata(client_ == nullptr ? nullptr : rd_kafka_consumer_group_metadata(client_.get()));
 }
 
 Result<void> KafkaConsumer::pause(std::span<const TopicPartition> partitions) {

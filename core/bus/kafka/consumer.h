@@ -28,6 +28,10 @@ class KafkaConsumer final : public Consumer {
   std::vector<Progress> progress() override;
   void close() override;
 
+  // Which member of which generation of the group this is, for a transaction. Null: closed.
+  GroupMetadata group_metadata() const;
+  bool owns(const TopicPartition& partition) const { return owned_.contains(partition); }
+
  private:
   struct LookedUp {
     std::vector<Assignment> found;

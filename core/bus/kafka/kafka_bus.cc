@@ -7,6 +7,7 @@
 #include "core/bus/kafka/client.h"
 #include "core/bus/kafka/consumer.h"
 #include "core/bus/kafka/producer.h"
+#include "core/bus/kafka/transactional_producer.h"
 
 namespace naru::bus {
 namespace kafka {
@@ -17,6 +18,9 @@ class KafkaBus final : public Bus {
   explicit KafkaBus(const KafkaBusConfig& config, Client admin) : config_(config), admin_(std::move(admin)) {}
 
   Result<std::unique_ptr<Producer>> producer() override { return KafkaProducer::create(config_); }
+  Result<std::unique_ptr<TransactionalProducer>> transactional_producer(const std::string& id) override {
+    return KafkaTransactionalProducer::create(config_, id);
+  }
   Result<std::unique_ptr<Consumer>> consumer(const ConsumerConfig& config,
                                              RebalanceListener& listener) override {
     return KafkaConsumer::create(config_, config, listener);

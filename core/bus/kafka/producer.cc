@@ -18,23 +18,6 @@ constexpr std::chrono::milliseconds kRefreshTimeout{1'000};
 // What a record costs beside its bytes.
 constexpr std::size_t kRecordOverhead = 512;
 
-rd_kafka_vu_t text_of(rd_kafka_vtype_t type, const std::string& text) {
-  rd_kafka_vu_t out;
-  out.vtype = type;
-  out.u.mem.ptr = const_cast<char*>(text.data());  // librdkafka reads only
-  out.u.mem.size = text.size();
-  return out;
-}
-
-MessageHeaders to_headers(const std::vector<Header>& headers) {
-  MessageHeaders out(rd_kafka_headers_new(headers.size()));
-  for (const Header& header : headers) {
-    rd_kafka_header_add(out.get(), header.key.data(), static_cast<ssize_t>(header.key.size()),
-                        header.value.data(), static_cast<ssize_t>(header.value.size()));
-  }
-  return out;
-}
-
 // One record of the batch is at fault, or all of them together are.
 bool is_refusal(rd_kafka_resp_err_t code) {
   return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE ||
@@ -139,29 +122,20 @@ Result<void> KafkaProducer::send(OutRecord& record, DeliveryCallback done) {
 rd_kafka_error_t* KafkaProducer::hand_over(rd_kafka_t* client, Pending& pending) {
   const OutRecord& owned = pending.record;
 
-  rd_kafka_vu_t fields[8];
-  std::size_t count = 0;
-  fields[count].vtype = RD_KAFKA_VTYPE_TOPIC;
-  fields[count++].u.cstr = owned.topic.c_str();
-  fields[count].vtype = RD_KAFKA_VTYPE_PARTITION;
-  fields[count++].u.i32 = owned.partition == kPartitionByKey ? RD_KAFKA_PARTITION_UA : owned.partition;
-  fields[count].vtype = RD_KAFKA_VTYPE_OPAQUE;
-  fields[count++].u.ptr = &pending;
-  fields[count].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
-  fields[count++].u.i64 = owned.timestamp_ms;
-  if (!owned.tombstone) {
-    fields[count++] = text_of(RD_KAFKA_VTYPE_VALUE, owned.value);
-  }
-  if (!owned.key.empty()) {
-    fields[count++] = text_of(RD_KAFKA_VTYPE_KEY, owned.key);
-  }
+  std::vector<rd_kafka_vu_t> fields = to_fields(owned);
+  rd_kafka_vu_t opaque;
+  opaque.vtype = RD_KAFKA_VTYPE_OPAQUE;
+  opaque.u.ptr = &pending;
+  fields.push_back(opaque);
   MessageHeaders headers;
   if (!owned.headers.empty()) {
     headers = to_headers(owned.headers);
-    fields[count].vtype = RD_KAFKA_VTYPE_HEADERS;
-    fields[count++].u.headers = headers.get();
+    rd_kafka_vu_t field;
+    field.vtype = RD_KAFKA_VTYPE_HEADERS;
+    field.u.headers = headers.get();
+    fields.push_back(field);
   }
-  rd_kafka_error_t* error = rd_kafka_produceva(client, fields, count);
+  rd_kafka_error_t* error = rd_kafka_produceva(client, fields.data(), fields.size());
   if (error == nullptr) {
     (void)headers.release();  // with the message now
   }

@@ -252,6 +252,36 @@ Result<LocalConsumer::Fetch*> LocalConsumer::assigned(const TopicPartition& part
   return &at->second;
 }
 
+Result<void> LocalConsumer::check(const Commit& commit) {
+  NARU_TRY(const Fetch* fetch, assigned(commit.partition));
+  {
+    const std::lock_guard lock(group_->mutex);
+    if (!member_ || !group_->coordinator.owns(*member_, commit.partition)) {
+      return fail(ErrorCode::kConflict,
+                  fmt::format("{}/{} was given to another consumer of group '{}'", commit.partition.topic,
+                              commit.partition.partition, config_.group));
+    }
+  }
+  if (commit.metadata.size() > kMetadataBytesMax) {
+    return fail(ErrorCode::kInvalidArgument, fmt::format("commit metadata of {} bytes is over {}",
+                                                         commit.metadata.size(), kMetadataBytesMax));
+  }
+  const auto high = static_cast<std::int64_t>(fetch->partition->log().log().next_offset());
+  if (commit.offset < 0 || commit.offset > high) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("offset {} of {}/{} does not exist: the next one is {}", commit.offset,
+                            commit.partition.topic, commit.partition.partition, high));
+  }
+  return {};
+}
+
+Result<void> LocalConsumer::check(std::span<const Commit> commits) {
+  for (const Commit& commit : commits) {
+    NARU_TRY_VOID(check(commit));
+  }
+  return {};
+}
+
 Result<void> LocalConsumer::commit(std::span<const Commit> commits) {
   if (config_.group.empty()) {
     return fail(ErrorCode::kInvalidArgument, "a consumer without a group commits nothing");
@@ -259,32 +289,10 @@ Result<void> LocalConsumer::commit(std::span<const Commit> commits) {
   Result<void> result;
   std::vector<Commit> good;
   for (const Commit& commit : commits) {
-    auto refused = [&]() -> Result<void> {
-      NARU_TRY(const Fetch* fetch, assigned(commit.partition));
-      {
-        const std::lock_guard lock(group_->mutex);
-        if (!member_ || !group_->coordinator.owns(*member_, commit.partition)) {
-          return fail(ErrorCode::kConflict,
-                      fmt::format("{}/{} was given to another consumer of group '{}'", commit.partition.topic,
-                                  commit.partition.partition, config_.group));
-        }
-      }
-      if (commit.metadata.size() > kMetadataBytesMax) {
-        return fail(ErrorCode::kInvalidArgument, fmt::format("commit metadata of {} bytes is over {}",
-                                                             commit.metadata.size(), kMetadataBytesMax));
-      }
-      const auto high = static_cast<std::int64_t>(fetch->partition->log().log().next_offset());
-      if (commit.offset < 0 || commit.offset > high) {
-        return fail(ErrorCode::kInvalidArgument,
-                    fmt::format("offset {} of {}/{} does not exist: the next one is {}", commit.offset,
-                                commit.partition.topic, commit.partition.partition, high));
-      }
-      return {};
-    }();
-    if (refused) {
+    if (Result<void> checked = check(commit)) {
       good.push_back(commit);
     } else if (result) {
-      result = std::move(refused);
+      result = std::move(checked);
     }
   }
   if (!good.empty()) {

@@ -29,7 +29,12 @@ class LocalConsumer final : public Consumer {
   std::vector<Progress> progress() override;
   void close() override;
 
+  // The commits that may be stored for this consumer's group now; the first that may not: see commit().
+  Result<void> check(std::span<const Commit> commits);
+  const std::string& group_name() const { return config_.group; }
+
  private:
+  Result<void> check(const Commit& commit);
   // An assigned partition: records read but not yet returned, and where to read on.
   struct Fetch {
     Fetch(std::shared_ptr<Topic> topic_of, std::int32_t number, std::uint64_t start)

@@ -37,6 +37,8 @@ Result<std::shared_ptr<Core>> Core::open(const LocalBusConfig& config, spool::Fi
         core->offsets_->damaged_entries(), config.directory);
   }
   NARU_TRY_VOID(core->load_topics());
+  NARU_TRY(core->transactions_,
+           Transactions::open(*core, files, spool::join_path(config.directory, "transactions")));
   return core;
 }
 
@@ -256,6 +258,7 @@ void Core::close() {
       partition->log().close();
     }
   }
+  transactions_->close();
   offsets_->close();
 }
 

@@ -13,6 +13,7 @@
 #include "core/bus/local/group_offsets.h"
 #include "core/bus/local/local_bus.h"
 #include "core/bus/local/topic.h"
+#include "core/bus/local/transactions.h"
 
 namespace naru::bus::local {
 
@@ -36,6 +37,7 @@ class Core {
   const LocalBusConfig& config() const { return config_; }
   const std::string& cluster_id() const { return cluster_id_; }
   GroupOffsets& offsets() { return *offsets_; }
+  Transactions& transactions() { return *transactions_; }
 
   std::shared_ptr<Topic> find_topic(const std::string& name) const;  // null: unknown
   std::vector<std::shared_ptr<Topic>> topics() const;
@@ -67,6 +69,7 @@ class Core {
   std::string cluster_id_;
   std::string topics_directory_;
   std::unique_ptr<GroupOffsets> offsets_;
+  std::unique_ptr<Transactions> transactions_;
 
   mutable std::shared_mutex topics_mutex_;
   std::map<std::string, std::shared_ptr<Topic>> topics_;

@@ -126,6 +126,10 @@ class LocalBusImpl final : public LocalBus {
 
   Result<std::unique_ptr<Producer>> producer() override { return std::make_unique<LocalProducer>(core_); }
 
+  Result<std::unique_ptr<TransactionalProducer>> transactional_producer(const std::string& id) override {
+    return make_transactional_producer(core_, id);
+  }
+
   Result<std::unique_ptr<Consumer>> consumer(const ConsumerConfig& config,
                                              RebalanceListener& listener) override {
     if (config.topics.empty()) {
@@ -165,6 +169,9 @@ class LocalBusImpl final : public LocalBus {
     }
     if (auto done = core_->offsets().shorten(); !done) {
       telemetry::log_warn(kLogName, "shortening the log of commits: {}", done.error().message());
+    }
+    if (auto done = core_->transactions().shorten(); !done) {
+      telemetry::log_warn(kLogName, "shortening the log of transactions: {}", done.error().message());
     }
   }
 

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "alerting/program_config.h"
+
 namespace naru::alerting {
 namespace {
 
@@ -13,57 +17,80 @@ std::string errors_of(const std::string& text) {
   return loaded ? "loaded" : loaded.error().message();
 }
 
-TEST(AlertingConfig, ReadsARule) {
+TEST(AlertingConfig, ReadsTargetsWebhooksNoticesAndLimits) {
   const AlertingConfig config = config::load_text<AlertingConfig>(R"(
-rules:
-  - name: failures
-    target: "service.{resource.service.name}"
-    match:
-      severity_at_least: error
-      body_regex: "time.?out"
-      attributes: {http.status_code: ">=500"}
-    more_than: 50
-    caution_more_than: 10
-    window: 2m
-    hold: 5m
+webhooks:
+  auth: {hmac_secret: s, hmac_timestamp_header: X-Time}
+  mappings:
+    - {match: {alertname: /Broker.*/}, target: "broker.{{ $labels.broker }}", level: CRITICAL}
+targets:
+  - name: broker
+    routes: [{name: main, url: "https://a", probe: "https://a/health"}, {name: sub, probe: "tcp://b:1"}]
+    fail_back: automatic
+    effects: {file: /tmp/r.json, command: [switch, --now]}
+notices:
+  - {name: chat, kind: slack, url: "https://chat.example/T/B/X", limit: chat}
+  - {name: mail, kind: smtp, smtp: "127.0.0.1:25", from: naru@example, to: [ops@example]}
+limits: {chat: {per_second: 1}}
 )",
                                                                   "a.yaml")
                                     .value();
-  ASSERT_EQ(config.rules.size(), 1u);
-  const RuleConfig& rule = config.rules[0];
-  EXPECT_EQ(rule.match.severity_at_least, Severity::kError);
-  EXPECT_EQ(rule.match.attributes.at("http.status_code"), ">=500");
-  EXPECT_EQ(rule.more_than, 50u);
-  EXPECT_EQ(rule.caution_more_than, 10u);
-  EXPECT_EQ(rule.window, std::chrono::seconds{120});
-  EXPECT_EQ(rule.hold, std::chrono::seconds{300});
+  EXPECT_EQ(config.webhooks.mappings[0].level, Status::kCritical);
+  EXPECT_EQ(config.targets[0].routes[1].probe, "tcp://b:1");
+  EXPECT_EQ(config.targets[0].fail_back, FailBack::kAutomatic);
+  EXPECT_EQ(config.targets[0].effects.command.size(), 2u);
+  EXPECT_EQ(config.notices[1].kind, NoticeKind::kSmtp);
+  EXPECT_EQ(config.limits.at("chat").per_second, 1);
 }
 
-TEST(AlertingConfig, NamesEveryMistakeOfARule) {
-  EXPECT_EQ(
-      errors_of(R"(
-rules:
-  - name: a
-    target: "{service}"
-    match: {severity_at_least: bad, body_regex: "(", attributes: {x: ">="}}
-    caution_more_than: 100
-    window: 2h
-  - name: a
-    match: {}
-)"),
-      "a.yaml:3:3: rules: has two rules named \"a\"; give each its own name\n"
-      "a.yaml:4:13: rules[0].target: cannot use {service}; write {resource.KEY} or {attributes.KEY}\n"
-      "a.yaml:5:32: rules[0].match.severity_at_least: \"bad\" is not known here; write \"trace\", \"debug\", "
-      "\"info\", \"warn\", \"error\" or \"fatal\"\n"
-      "a.yaml:5:49: rules[0].match.body_regex: is no RE2 expression: missing ): (\n"
-      "a.yaml:5:66: rules[0].match.attributes: x: \">=\" has no number behind >=; write one, such as "
-      "\">=500\"\n"
-      "a.yaml:6:24: rules[0].caution_more_than: is 100, so CAUTION would not come before CRITICAL; make it "
-      "lower than more_than (100)\n"
-      "a.yaml:7:13: rules[0].window: is 2h; it must be at most 1h\n"
-      "a.yaml:8:5: rules[1].target: is missing; add it, such as `target: "
-      "\"service.{resource.service.name}\"`\n"
-      "a.yaml:9:12: rules[1].match: has no condition, so it would count every record; give at least one");
+TEST(AlertingConfig, RefusesASignatureWithoutATime) {
+  EXPECT_THAT(errors_of("webhooks: {auth: {hmac_secret: s}}"),
+              HasSubstr("webhooks.auth.hmac_timestamp_header: is missing: a signature without a time"));
+}
+
+TEST(AlertingConfig, NamesEveryMistakeAndNoSecret) {
+  const std::string errors = errors_of(R"(
+webhooks: {mappings: [{match: {a: "/(/"}}, {levels: {x: BAD}}]}
+targets:
+  - {name: t, routes: [{name: a}, {name: a, probe: "gopher://x"}]}
+  - {name: t, routes: [{name: a}]}
+notices:
+  - {name: chat, kind: slack, url: "ftp://secret.example/T/B/X"}
+  - {name: mail, kind: smtp}
+  - {name: other, kind: webhook, url: "http://a", limit: none}
+rules: {directory: /no/such/directory}
+)");
+  for (const char* part :
+       {"match.a", "levels.x: \"BAD\"", "two are named \"a\"", "routes[1].probe", "two are named \"t\"",
+        "url: is no http:// or https:// address", "mail needs smtp, from and to", "keeps the limit \"none\"",
+        "/no/such/directory cannot be read"}) {
+    EXPECT_THAT(errors, HasSubstr(part));
+  }
+  EXPECT_THAT(errors, testing::Not(HasSubstr("secret.example")));
+}
+
+TEST(AlertingProgramConfig, AcceptsTheShippedExample) {
+  const auto path = std::filesystem::path(NARU_SOURCE_DIR) / "config" / "alerting.yaml";
+  const Result<ProgramConfig> loaded =
+      config::load_file<ProgramConfig>(path.string(), [](const std::string&) { return std::nullopt; });
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  EXPECT_EQ(loaded->kafka.brokers, "127.0.0.1:9092");
+  EXPECT_EQ(loaded->admin.address, "127.0.0.1:8083");
+}
+
+TEST(AlertingProgramConfig, ListensOnLoopbackUnlessTold) {
+  EXPECT_THAT(config::load_text<ProgramConfig>("kafka: {brokers: a:1}\nadmin: {address: 0.0.0.0:1}", "a.yaml")
+                  .error()
+                  .message(),
+              HasSubstr("a.yaml:2:18: admin.address: 0.0.0.0:1 can be reached from other machines"));
+}
+
+TEST(AlertingProgramConfig, ReportsMistakesOfEverySectionTogether) {
+  const std::string errors =
+      config::load_text<ProgramConfig>("targets: [{name: a}]\nnotcies: []\n", "a.yaml").error().message();
+  EXPECT_THAT(errors, HasSubstr("kafka.brokers: is missing"));
+  EXPECT_THAT(errors, HasSubstr("notcies: is no known key; did you mean \"notices\"?"));
+  EXPECT_THAT(errors, HasSubstr("targets[0].routes: is missing"));
 }
 
 }  // namespace

@@ -1,0 +1,39 @@
+// Asks the routes of all targets whether they are well, each on its own schedule, on threads of its own: one
+// that does not answer holds up its own target only.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "alerting/failover/route_plan.h"
+#include "core/base/result.h"
+
+namespace naru::alerting {
+
+// http(s)://: answered with 2xx or 3xx. tcp://host:port: a connection is taken.
+Result<void> probe(const std::string& address, std::chrono::milliseconds timeout);
+Result<void> check_probe_address(const std::string& address);
+
+class Prober {
+ public:
+  // Called on any of its threads, once for each probe.
+  using Told = std::function<void(const std::string& target, std::size_t route, bool well, std::string why)>;
+  Prober(const std::vector<TargetConfig>& targets, Told told);
+  ~Prober();
+
+ private:
+  void run(const TargetConfig& target);
+  const std::vector<TargetConfig> targets_;
+  const Told told_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace naru::alerting
