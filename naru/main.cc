@@ -11,6 +11,7 @@
 #include "naru/bootstrap/bootstrap.h"
 #include "naru/check/check.h"
 #include "naru/contract/contract.h"
+#include "naru/control/control.h"
 #include "naru/deadletter/deadletter.h"
 #include "naru/doctor/doctor.h"
 #include "naru/ledger/ledger.h"
@@ -18,6 +19,7 @@
 #include "naru/processors/processors.h"
 #include "naru/spool/spool.h"
 #include "naru/tap/tap.h"
+#include "naru/rules/rules.h"
 #include "naru/test/test.h"
 #include "naru/up/up.h"
 
@@ -83,6 +85,18 @@ int main(int argc, char** argv) {
       app.add_subcommand("processors", "the reference of the processors of pipelines");
   add_flags(*processors_verb, processors);
 
+  RulesOptions rules;
+  CLI::App* rules_verb = app.add_subcommand("rules", "test alert rules on time lines, or on what is stored");
+  add_flags(*rules_verb, rules);
+
+  ControlOptions control;
+  CLI::App* status_verb = app.add_subcommand("status", "which targets are well, and a person's word on it");
+  add_status_flags(*status_verb, control);
+  CLI::App* route_verb = app.add_subcommand("route", "which route of a target is in use, and a person's word on it");
+  add_route_flags(*route_verb, control);
+  CLI::App* limit_verb = app.add_subcommand("limit", "the rates of the shared limiters");
+  add_limit_flags(*limit_verb, control);
+
   if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
     return *ended;
   }
@@ -119,6 +133,12 @@ int main(int argc, char** argv) {
   if (*contract_verb) {
     return run_contract(contract);
   }
+  if (*rules_verb) {
+    return run_rules(rules);
+  }
+  if (*status_verb || *route_verb || *limit_verb) {
+    return run_control(control);
+  }
   if (*test_verb) {
     return run_test(test);
   }
@@ -126,6 +146,6 @@ int main(int argc, char** argv) {
   fmt::print(
       stderr,
       "naru: say what to do: up, check, bootstrap, lifecycle, doctor, ledger, spool, deadletter, test, "
-      "tap, contract or processors; naru --help explains them\n");
+      "tap, contract, processors, rules, status, route or limit; naru --help explains them\n");
   return program::kExitUsage;
 }

@@ -112,6 +112,7 @@ class Leader final : private bus::RebalanceListener {
   bool accepting_ = false;
 
   telemetry::Counter events_, changes_, terms_, rules_refused_;
+  telemetry::Histogram commit_seconds_;
   telemetry::Gauge leading_, groups_, blind_;
   telemetry::Counter gaps_, groups_refused_, unknown_;
 };

@@ -150,6 +150,15 @@ Result<std::shared_ptr<const RuleSet>> RuleSet::compile(const std::vector<File>&
   return set;
 }
 
+Result<std::shared_ptr<const RuleSet>> RuleSet::of(std::vector<Rule> rules) {
+  auto set = std::make_shared<RuleSet>();
+  for (Rule& rule : rules) {
+    set->by_fingerprint_.emplace(rule.fingerprint(), set->rules_.size());
+    set->rules_.push_back(std::move(rule));
+  }
+  return set;
+}
+
 Result<std::shared_ptr<const RuleSet>> RuleSet::load(const std::string& directory) {
   NARU_TRY(const std::vector<File> files, read_files(directory));
   return compile(files);

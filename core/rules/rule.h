@@ -78,6 +78,8 @@ class RuleSet {
   };
   // kInvalidArgument: every error of every file, one line each.
   static Result<std::shared_ptr<const RuleSet>> compile(const std::vector<File>& files);
+  // These alone, as they are.
+  static Result<std::shared_ptr<const RuleSet>> of(std::vector<Rule> rules);
   // *.yaml of the directory but *.test.yaml; an empty name gives no rules. kInvalidArgument, kNotFound, kIo.
   static Result<std::shared_ptr<const RuleSet>> load(const std::string& directory);
 

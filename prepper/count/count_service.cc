@@ -65,6 +65,8 @@ CountService::CountService(CountConfig config, TopicsConfig topics, bus::Bus& bu
       undecodable_(registry.counter("naru_rules_undecodable_total",
                                     "Bus records that are no OTLP request, wholly or in part.")),
       publications_(registry.counter("naru_rules_publications_total", "Transactions with counts.")),
+      commit_seconds_(registry.histogram("naru_rules_commit_seconds", "How long a transaction with counts took.",
+                                         {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5})),
       rules_refused_(registry.counter("naru_rules_reloads_refused_total",
                                       "Changed rules that were refused; those before went on.")) {}
 
@@ -140,7 +142,7 @@ Result<void> CountService::connect() {
   NARU_TRY_VOID(bus_.ensure_topics(std::span(&topic, 1)));
   NARU_TRY(cluster_id_, bus_.cluster_id());
   NARU_TRY(producer_, bus_.transactional_producer(
-                          "naru-rules-" + (config_.instance.empty() ? drawn_instance() : config_.instance)));
+                          "naru-rules-" + (config_.instance.empty() ? drawn_instance() : config_.instance), {config_.topic}));
   // All topics, also those that no rule looks at now: rules come and go without a new assignment.
   NARU_TRY(consumer_,
            bus_.consumer({.group = config_.group, .topics = {topics_.logs, topics_.metrics, topics_.traces}},
@@ -257,7 +259,9 @@ Result<void> CountService::publish(UnixNanos now) {
     }
     positions.push_back(position_of(where, partition, now));
   }
+  const std::uint64_t begin = monotonic_now();
   NARU_TRY_VOID(producer_->commit(std::move(records), consumer_.get(), positions));
+  commit_seconds_.observe(static_cast<double>(monotonic_now() - begin) / kNanosPerSecond);
   for (auto& [where, partition] : partitions_) {
     partition.published = std::max(partition.next, partition.count_from);
   }

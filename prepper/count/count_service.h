@@ -97,8 +97,9 @@ class CountService final : private bus::RebalanceListener {
   std::vector<bus::InRecord> batch_;
   UnixNanos publish_at_ = 0, look_at_ = 0, contact_ = 0;
 
-  telemetry::Counter records_, matches_, repeats_total_, refused_, undecodable_, publications_,
-      rules_refused_;
+  telemetry::Counter records_, matches_, repeats_total_, refused_, undecodable_, publications_;
+  telemetry::Histogram commit_seconds_;
+  telemetry::Counter rules_refused_;
   std::atomic<UnixNanos> caught_up_to_{0};
   std::vector<std::shared_ptr<void>> tokens_;
 

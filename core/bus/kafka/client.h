@@ -29,6 +29,7 @@ using PartitionList =
 using Queue = std::unique_ptr<rd_kafka_queue_t, Freeing<rd_kafka_queue_destroy>>;
 using Event = std::unique_ptr<rd_kafka_event_t, Freeing<rd_kafka_event_destroy>>;
 using KafkaError = std::unique_ptr<rd_kafka_error_t, Freeing<rd_kafka_error_destroy>>;
+using TopicHandle = std::unique_ptr<rd_kafka_topic_t, Freeing<rd_kafka_topic_destroy>>;
 using Metadata = std::unique_ptr<const struct rd_kafka_metadata, Freeing<rd_kafka_metadata_destroy>>;
 using MessageHeaders = std::unique_ptr<rd_kafka_headers_t, Freeing<rd_kafka_headers_destroy>>;
 using NewTopic = std::unique_ptr<rd_kafka_NewTopic_t, Freeing<rd_kafka_NewTopic_destroy>>;

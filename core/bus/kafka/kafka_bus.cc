@@ -18,8 +18,9 @@ class KafkaBus final : public Bus {
   explicit KafkaBus(const KafkaBusConfig& config, Client admin) : config_(config), admin_(std::move(admin)) {}
 
   Result<std::unique_ptr<Producer>> producer() override { return KafkaProducer::create(config_); }
-  Result<std::unique_ptr<TransactionalProducer>> transactional_producer(const std::string& id) override {
-    return KafkaTransactionalProducer::create(config_, id);
+  Result<std::unique_ptr<TransactionalProducer>> transactional_producer(
+      const std::string& id, const std::vector<std::string>& topics) override {
+    return KafkaTransactionalProducer::create(config_, id, topics);
   }
   Result<std::unique_ptr<Consumer>> consumer(const ConsumerConfig& config,
                                              RebalanceListener& listener) override {

@@ -15,7 +15,7 @@ constexpr int kTransactionTimeoutMs = 10'000;
 }  // namespace
 
 Result<std::unique_ptr<TransactionalProducer>> KafkaTransactionalProducer::create(
-    const KafkaBusConfig& config, const std::string& id) {
+    const KafkaBusConfig& config, const std::string& id, const std::vector<std::string>& topics) {
   std::unique_ptr<KafkaTransactionalProducer> producer(new KafkaTransactionalProducer(config, id));
   ConfBuilder conf(config);
   conf.set("transactional.id", id);
@@ -28,6 +28,12 @@ Result<std::unique_ptr<TransactionalProducer>> KafkaTransactionalProducer::creat
   NARU_TRY_VOID(producer->until_done("takes over", [&](rd_kafka_t* client, int timeout_ms) {
     return rd_kafka_init_transactions(client, timeout_ms);
   }));
+  for (const std::string& topic : topics) {
+    producer->topics_.emplace_back(rd_kafka_topic_new(producer->client_.get(), topic.c_str(), nullptr));
+    if (auto known = ask_partition_count(producer->client_.get(), topic, config.request_timeout); !known) {
+      return fail(std::move(known).error());
+    }
+  }
   return producer;
 }
 

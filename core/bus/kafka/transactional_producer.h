@@ -11,7 +11,8 @@ namespace naru::bus::kafka {
 class KafkaTransactionalProducer final : public TransactionalProducer {
  public:
   static Result<std::unique_ptr<TransactionalProducer>> create(const KafkaBusConfig& config,
-                                                               const std::string& id);
+                                                               const std::string& id,
+                                                               const std::vector<std::string>& topics = {});
   Result<void> commit(std::vector<OutRecord> records, Consumer* consumer,
                       std::span<const Commit> positions) override;
 
@@ -28,6 +29,7 @@ class KafkaTransactionalProducer final : public TransactionalProducer {
   const KafkaBusConfig config_;
   const std::string id_;
   Client client_;
+  std::vector<TopicHandle> topics_;  // kept: librdkafka forgets what it knows of a topic that nobody holds
   bool broken_ = false;
 };
 

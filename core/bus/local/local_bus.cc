@@ -126,7 +126,8 @@ class LocalBusImpl final : public LocalBus {
 
   Result<std::unique_ptr<Producer>> producer() override { return std::make_unique<LocalProducer>(core_); }
 
-  Result<std::unique_ptr<TransactionalProducer>> transactional_producer(const std::string& id) override {
+  Result<std::unique_ptr<TransactionalProducer>> transactional_producer(
+      const std::string& id, const std::vector<std::string>&) override {
     return make_transactional_producer(core_, id);
   }
 
