@@ -7,6 +7,7 @@
 
 #include "alerting/alerting.h"
 #include "alerting/program_config.h"
+#include "console/assets.h"
 #include "core/bus/kafka/kafka_bus.h"
 #include "core/program/kafka_config.h"
 #include "core/program/service.h"
@@ -26,7 +27,16 @@ class AlertingService final : public program::Service {
     NARU_TRY_VOID(service->alerting_->start());
     context.admin_extra = [raw = service->alerting_.get()](net::HttpRequest& request,
                                                            net::Responder& respond) {
-      return raw->answer(request, respond);
+      if (raw->answer(request, respond)) {
+        return true;
+      }
+      // The page of alerts, for which this program needs no console beside it.
+      auto page = request.method == "GET" ? console::serve(request.path()) : std::nullopt;
+      if (page && request.path() != "/") {
+        respond(std::move(*page));
+        return true;
+      }
+      return false;
     };
     return service;
   }

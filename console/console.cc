@@ -27,6 +27,7 @@ using net::HttpResponse;
 using net::Responder;
 
 constexpr std::string_view kApi = "/api/";
+constexpr std::string_view kOverview = "/v1/overview";
 constexpr std::array<std::string_view, 3> kAliases = {"logs", "traces", "metrics"};
 constexpr std::array<std::string_view, 4> kIndexPrefixes = {"logs-otel-v1-", "otel-v1-apm-span-",
                                                             "otel-v2-apm-service-map-", "metrics-otel-v1-"};
@@ -214,13 +215,29 @@ bool is_number_or_localhost(std::string_view host_header) {
 
 net::HttpHandler make_console_handler(net::HttpTransportFactory search, ConsoleConfig config) {
   auto pool = std::make_shared<SearchPool>(std::move(search), config);
-  return [pool, bytes_max = config.request_bytes_max, any_host = config.any_host](HttpRequest request,
-                                                                                  Responder respond) {
+  std::shared_ptr<SearchPool> alerts;
+  if (config.alerting) {
+    ConsoleConfig one = config;
+    one.searches_max = 1;
+    alerts = std::make_shared<SearchPool>(config.alerting, one);
+  }
+  return [pool, alerts, bytes_max = config.request_bytes_max, any_host = config.any_host](HttpRequest request,
+                                                                                          Responder respond) {
     const std::string_view host = request.headers.get("Host");
     if (!any_host && !host.empty() && !is_number_or_localhost(host)) {
       respond(net::text_response(403,
                                  "The console answers under its number or localhost only, such as "
                                  "http://127.0.0.1:8080, so that no other site can read it.\n"));
+      return;
+    }
+    if (request.path() == kOverview && request.method == "GET") {
+      if (alerts == nullptr) {
+        respond(net::json_response(404, "{\"error\":\"no naru-alerting is behind this console\"}\n"));
+        return;
+      }
+      HttpRequest asked;
+      asked.target = kOverview;
+      alerts->submit(std::move(asked), std::move(respond));
       return;
     }
     if (!request.path().starts_with(kApi)) {

@@ -1,6 +1,6 @@
 // The console behind one HTTP handler: its page, and searches forwarded to the store or to OpenSearch.
 //
-// Forwards reading only: GET /api/ and POST /api/<target>/{_search,_count} as JSON, where a target is one of
+// Forwards reading only: GET /v1/overview of naru-alerting, GET /api/ and POST /api/<target>/{_search,_count} as JSON, where a target is one of
 // the read aliases logs, traces, metrics or an index of ours. An alias with parameters `from` and `to`
 // (milliseconds) becomes the indices of that time. Authenticates nobody: bind it to loopback or put something
 // that does in front.
@@ -22,6 +22,8 @@ struct ConsoleConfig {
   // points at this address would let that site's pages read the searches (DNS rebinding); such requests get
   // 403.
   bool any_host = false;
+  // The API of naru-alerting, whose GET /v1/overview the page of alerts shows; empty: 404.
+  net::HttpTransportFactory alerting;
 };
 
 // `search` makes the connections to the search API; its transports are used by one thread each and closed

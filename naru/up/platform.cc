@@ -170,6 +170,13 @@ Result<void> Platform::Parts::open() {
 Result<void> Platform::Parts::listen() {
   console::ConsoleConfig console_config;
   console_config.any_host = options.insecure;  // whoever opens it to others reaches it by name
+  console_config.alerting = [this] {
+    return std::make_unique<net::LocalTransport>([this](net::HttpRequest request, net::Responder respond) {
+      if (!alerting->answer(request, respond)) {
+        respond(net::text_response(404, ""));
+      }
+    });
+  };
   NARU_TRY_VOID(add_server(console_server, "console", options.http,
                            console::make_console_handler(to_store(), console_config), 2));
   NARU_TRY_VOID(add_server(store_server, "store", options.store, store_api->handler()));

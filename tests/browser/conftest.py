@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from browser.running import Platform
-from support.naru import Program
+from support.naru import Program, write_config
 
 CHROMIUM = "/usr/bin/chromium"
 # Nothing but the page under test: no updates, no sync, no first-run page.
@@ -30,7 +30,9 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
     log.parent.mkdir()
     log.touch()
     ports = ["--http", "--store", "--otlp-grpc", "--otlp-http", "--syslog", "--admin"]
-    arguments = ["up", "--data", str(tmp_path / "data"), "--file", str(log), "--from-start"]
+    routes = [{"name": "main", "url": "http://main.example", "watch": "broker.main"}, {"name": "sub", "url": "http://sub.example"}]
+    alerting = write_config(tmp_path / "alerting.yaml", {"targets": [{"name": "broker", "routes": routes}]})
+    arguments = ["up", "--data", str(tmp_path / "data"), "--file", str(log), "--from-start", "--alerting", str(alerting)]
     for port in ports:
         arguments += [port, "127.0.0.1:0"]
     with Program("naru", arguments, tmp_path / "out") as program:

@@ -6,6 +6,7 @@ import http.server
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 import urllib.request
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from support.detection import FAILURES, Detection, call, failures, write_rules
-from support.naru import eventually, http_status
+from support.naru import REPOSITORY, eventually, http_status
 from support.services.alertmanager import Alertmanager
 from support.services.kafka import KafkaCluster
 from support.services.process import free_port
@@ -226,6 +227,16 @@ class TestPeopleAndPrograms:
         for begin in times:
             # Answers travel for a moment; the grants themselves are exact (unit test).
             assert sum(begin <= at < begin + 0.9 for at in times) <= 22
+
+    @pytest.mark.parametrize("command", [["python3", "python/follow_route.py"], ["java", "java/FollowRoute.java"]])
+    def test_the_examples_follow_the_route_and_keep_the_limit(self, chain: Detection, command: list[str]) -> None:
+        address = chain.leader().endpoints["admin"]
+        active = chain.route("broker")["active"]
+        program = [command[0], str(REPOSITORY / "alerting" / "client" / command[1])]
+        done = subprocess.run([*program, address, "broker", "orders", "3"], capture_output=True, text=True, timeout=90)
+        orders = done.stdout.splitlines()
+        assert orders and set(orders) == {f"an order goes to {active} (http://{active}.example)"}, done.stdout + done.stderr
+        assert len(orders) <= 20 * 4 + 1
 
     def test_changed_rules_go_in_and_broken_ones_unload_nothing(self, kafka: KafkaCluster, tmp_path: Path) -> None:
         with Detection(tmp_path, kafka.bootstrap) as chain:
