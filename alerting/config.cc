@@ -105,7 +105,9 @@ void validate(const WebhookAuth& auth, config::Errors& errors) {
 void describe(config::Schema<MappingConfig>& s) {
   s.field("match", &MappingConfig::match,
           "Labels and the text that each must be, or an expression between slashes; empty: every alert.");
-  s.field("target", &MappingConfig::target, "What the status is about: text with {{ $labels.NAME }}.").min(1);
+  s.field(
+      "target", &MappingConfig::target,
+      "What the status is about: text with {{ $labels.NAME }}; empty: the label `target`, else `alertname`.");
   s.choice("level", &MappingConfig::level, "What a firing alert means; empty: `level_label` says it.",
            {{"CAUTION", Status::kCaution}, {"CRITICAL", Status::kCritical}});
   s.field("level_label", &MappingConfig::level_label, "Label that says how bad it is.");

@@ -1,9 +1,9 @@
 // The console behind one HTTP handler: its page, and searches forwarded to the store or to OpenSearch.
 //
-// Forwards reading only: GET /v1/overview of naru-alerting, GET /api/ and POST /api/<target>/{_search,_count} as JSON, where a target is one of
-// the read aliases logs, traces, metrics or an index of ours. An alias with parameters `from` and `to`
-// (milliseconds) becomes the indices of that time. Authenticates nobody: bind it to loopback or put something
-// that does in front.
+// Forwards reading only: GET /v1/overview of naru-alerting, GET /api/ and POST /api/<target>/{_search,_count}
+// as JSON, where a target is one of the read aliases logs, traces, metrics or an index of ours. An alias with
+// parameters `from` and `to` (milliseconds) becomes the indices of that time. Authenticates nobody: bind it
+// to loopback or put something that does in front.
 #pragma once
 
 #include <chrono>

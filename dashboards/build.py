@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import alerts
 from panels import COLUMNS, LOGS, METRICS, PATTERNS, Dashboard, LogPanel, Panel
 
 HERE = Path(__file__).resolve().parent
@@ -236,6 +237,8 @@ def files() -> dict[str, str]:
         for dashboard in METRICS
     }
     made["grafana/dashboards/naru-logs.json"] = json.dumps(log_dashboard(), indent=1) + "\n"
+    made["prometheus/rules.yml"] = alerts.prometheus()
+    made["grafana/provisioning/alerting/naru.yaml"] = alerts.grafana()
     objects = saved_objects()
     summary = {"exportedCount": len(objects), "missingRefCount": 0, "missingReferences": []}
     made["opensearch/naru.ndjson"] = "".join(json.dumps(one) + "\n" for one in [*objects, summary])

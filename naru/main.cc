@@ -17,9 +17,9 @@
 #include "naru/ledger/ledger.h"
 #include "naru/lifecycle/lifecycle.h"
 #include "naru/processors/processors.h"
+#include "naru/rules/rules.h"
 #include "naru/spool/spool.h"
 #include "naru/tap/tap.h"
-#include "naru/rules/rules.h"
 #include "naru/test/test.h"
 #include "naru/up/up.h"
 
@@ -92,7 +92,8 @@ int main(int argc, char** argv) {
   ControlOptions control;
   CLI::App* status_verb = app.add_subcommand("status", "which targets are well, and a person's word on it");
   add_status_flags(*status_verb, control);
-  CLI::App* route_verb = app.add_subcommand("route", "which route of a target is in use, and a person's word on it");
+  CLI::App* route_verb =
+      app.add_subcommand("route", "which route of a target is in use, and a person's word on it");
   add_route_flags(*route_verb, control);
   CLI::App* limit_verb = app.add_subcommand("limit", "the rates of the shared limiters");
   add_limit_flags(*limit_verb, control);

@@ -84,6 +84,7 @@ struct CountConfig {
   std::chrono::seconds remember{60};  // how long a repeat of a record is told across a restart
   std::size_t sources_max = 100'000;
   std::size_t groups_max = 20'000;
+  std::size_t metrics_groups_max = 1'000;
   std::chrono::milliseconds blind_after{5'000};
 };
 

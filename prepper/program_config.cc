@@ -150,6 +150,10 @@ void describe(config::Schema<CountConfig>& s) {
           "Most groups of one rule in one publication; records of further ones are not counted.")
       .min(1)
       .max(1'000'000);
+  s.field("metrics_groups_max", &CountConfig::metrics_groups_max,
+          "Most groups of all rules that /metrics shows one by one, for Prometheus rules "
+          "(dashboards/prometheus).")
+      .max(100'000);
   s.field("blind_after", &CountConfig::blind_after,
           "How far counting may lag behind before /readyz turns red.")
       .min(1s);

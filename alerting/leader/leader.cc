@@ -105,7 +105,8 @@ Leader::Leader(const AlertingConfig& config, bus::Bus& bus, Settled& settled, Li
       terms_(registry.counter("naru_alerting_terms_total", "Times that this instance began to lead.")),
       rules_refused_(registry.counter("naru_rules_reloads_refused_total",
                                       "Changed rules that were refused; those before went on.")),
-      commit_seconds_(registry.histogram("naru_alerting_commit_seconds", "How long a decision took to be durable.",
+      commit_seconds_(registry.histogram("naru_alerting_commit_seconds",
+                                         "How long a decision took to be durable.",
                                          {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5})),
       leading_(registry.gauge("naru_alerting_leads", "Whether this instance leads.")),
       groups_(registry.gauge("naru_rules_groups", "Groups of rules that are watched.")),
@@ -203,16 +204,14 @@ Result<void> Leader::begin_term() {
                                                      .blind_after = config_.rules.blind_after,
                                                      .groups_max = config_.rules.groups_max});
   // First the fence: what is read below can change no more but by this term.
-  NARU_TRY(term->producer, bus_.transactional_producer(
-                                config_.control.group, {config_.control.status_topic, config_.control.routes_topic,
-                                                        config_.control.state_topic}));
+  NARU_TRY(term->producer, bus_.transactional_producer(config_.control.group, {config_.control.status_topic,
+                                                                               config_.control.routes_topic,
+                                                                               config_.control.state_topic}));
   NARU_TRY(term->cluster_id, bus_.cluster_id());
   NARU_TRY_VOID(restore(*term));
   term->listener = std::make_unique<CountsListener>(*term);
   NARU_TRY(term->counts,
-           bus_.consumer(
-               {.group = {}, .topics = {config_.control.counts_topic}},
-               *term->listener));
+           bus_.consumer({.group = {}, .topics = {config_.control.counts_topic}}, *term->listener));
   term_ = std::move(term);
   terms_.add();
   leading_.set(1);

@@ -95,7 +95,11 @@ std::optional<Mapped> Mapping::map(const Alert& alert) const {
       // What nobody declared serious must not switch anything.
       out.level = named == entry.levels.end() ? Status::kCaution : *rules::parse_level(named->second);
     }
-    const auto target = parse_target(entry.target, alert.labels);
+    const bool named_by_alert = entry.target.empty() && alert.labels.contains("target");
+    const std::string text = !entry.target.empty() ? entry.target
+                             : named_by_alert      ? "{{ $labels.target }}"
+                                                   : "{{ $labels.alertname }}";
+    const auto target = parse_target(text, alert.labels);
     out.target = target ? target->render(alert.labels).substr(0, 249) : std::string();
     if (out.target.empty() || out.level == Status::kHealthy) {
       return std::nullopt;

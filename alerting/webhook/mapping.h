@@ -15,8 +15,8 @@ namespace naru::alerting {
 // The first mapping whose labels all fit decides.
 struct MappingConfig {
   std::map<std::string, std::string> match;  // label -> text, or a RE2 expression between slashes; empty: all
-  std::string target = "{{ $labels.alertname }}";
-  std::optional<Status> level;  // empty: by `level_label`
+  std::string target;                        // text with labels; empty: the label `target`, else `alertname`
+  std::optional<Status> level;               // empty: by `level_label`
   std::string level_label = "severity";
   std::map<std::string, std::string> levels = {
       {"critical", "CRITICAL"}, {"page", "CRITICAL"}, {"warning", "CAUTION"}, {"info", "HEALTHY"}};

@@ -180,8 +180,8 @@ class Bus {
   virtual ~Bus() = default;
   virtual Result<std::unique_ptr<Producer>> producer() = 0;
   // Fences every earlier producer with the same id, here and in other processes, and settles what it left
-  // unfinished. Waits for the bus. `topics`: those that it will write to; looking them up now spares the first
-  // commit a second. kUnavailable, kTimeout; kUnsupported: this bus has no transactions.
+  // unfinished. Waits for the bus. `topics`: those that it will write to; looking them up now spares the
+  // first commit a second. kUnavailable, kTimeout; kUnsupported: this bus has no transactions.
   virtual Result<std::unique_ptr<TransactionalProducer>> transactional_producer(
       const std::string& /*id*/, const std::vector<std::string>& /*topics*/ = {}) {
     return fail(ErrorCode::kUnsupported, "this bus has no transactions");

@@ -12,6 +12,8 @@
 #include "collector/program_config.h"
 #include "core/config/config.h"
 #include "core/program/service.h"
+#include "core/rules/rule.h"
+#include "prepper/count/record_counter.h"
 #include "prepper/pipeline/pipeline.h"
 #include "prepper/processors/enrichment.h"
 #include "prepper/program_config.h"
@@ -33,16 +35,33 @@ Result<void> load_pipeline(const std::string& path) {
   return {};
 }
 
+// Without the pipelines that rules may name: those are checked with the prepper's configuration.
+Result<void> load_rules(const std::string& path) {
+  NARU_TRY(std::string text, config::read_config_file(path));
+  NARU_TRY(auto rules, rules::RuleSet::compile({{path, std::move(text)}}));
+  std::vector<rules::Rule> alone;
+  for (rules::Rule rule : rules->rules()) {
+    if (rule.pipeline.empty()) {
+      alone.push_back(std::move(rule));
+    }
+  }
+  NARU_TRY(rules, rules::RuleSet::of(std::move(alone)));
+  prepper::Repeats repeats(1);
+  NARU_TRY(const auto counter, prepper::RecordCounter::compile(rules, nullptr, {}, repeats));
+  return {};
+}
+
 struct Kind {
   std::string_view program;
   Result<void> (*load)(const std::string&);
 };
-constexpr std::array<Kind, 6> kKinds = {{{"agent", load<agent::ProgramConfig>},
+constexpr std::array<Kind, 7> kKinds = {{{"agent", load<agent::ProgramConfig>},
                                          {"collector", load<collector::ProgramConfig>},
                                          {"prepper", load<prepper::ProgramConfig>},
                                          {"alerting", load<alerting::ProgramConfig>},
                                          {"datasets", load<prepper::Datasets>},
-                                         {"pipeline", load_pipeline}}};
+                                         {"pipeline", load_pipeline},
+                                         {"rules", load_rules}}};
 
 Result<void> check_file(const std::string& path, std::string_view program) {
   for (const Kind& kind : kKinds) {
@@ -52,10 +71,11 @@ Result<void> check_file(const std::string& path, std::string_view program) {
   }
   return fail(
       ErrorCode::kInvalidArgument,
-      fmt::format("{}: which program is it for? Name the file after it (agent.yaml), or say --as agent, "
-                  "collector, prepper, alerting, datasets or pipeline (files in a directory `pipelines` are "
-                  "pipelines)",
-                  path));
+      fmt::format(
+          "{}: which program is it for? Name the file after it (agent.yaml), or say --as agent, "
+          "collector, prepper, alerting, datasets, pipeline or rules (files in directories `pipelines` and "
+          "`rules` are those)",
+          path));
 }
 
 }  // namespace
@@ -63,12 +83,15 @@ Result<void> check_file(const std::string& path, std::string_view program) {
 void add_flags(CLI::App& app, CheckOptions& options) {
   app.add_option("files", options.files, "configuration files (YAML)")->required();
   app.add_option("--as", options.program, "program that the files are for (default: by file name)")
-      ->check(CLI::IsMember({"agent", "collector", "prepper", "alerting", "datasets", "pipeline"}));
+      ->check(CLI::IsMember({"agent", "collector", "prepper", "alerting", "datasets", "pipeline", "rules"}));
 }
 
 std::optional<std::string_view> program_of_file(std::string_view path) {
   if (path.find("pipelines/") != std::string_view::npos) {
     return "pipeline";
+  }
+  if (path.find("rules/") != std::string_view::npos && !path.ends_with(".test.yaml")) {
+    return "rules";
   }
   const std::string_view name = path.substr(path.find_last_of('/') + 1);
   for (const Kind& kind : kKinds) {

@@ -25,8 +25,8 @@ const std::vector<std::string> kDefaultAdmins = {"127.0.0.1:8083", "127.0.0.1:80
 std::string percent_encoded(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                       c == '_' || c == '.';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.';
     out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
   }
   return out;
@@ -66,12 +66,14 @@ Result<std::string> ask(const ControlOptions& options, const net::HttpRequest& r
     const bool told = parser.parse(answer->body).get(root) == simdjson::SUCCESS &&
                       root["error"].get(why) == simdjson::SUCCESS;
     if (answer->status == 503 || !told) {
-      tried += fmt::format("\n  {}: {}", admin, told ? std::string(why) : fmt::format("answered {}", answer->status));
+      tried += fmt::format("\n  {}: {}", admin,
+                           told ? std::string(why) : fmt::format("answered {}", answer->status));
       continue;
     }
     return fail(answer->status == 404 ? ErrorCode::kNotFound : ErrorCode::kInvalidArgument, std::string(why));
   }
-  return fail(ErrorCode::kUnavailable, "no instance of naru-alerting answered; name them with --admin:" + tried);
+  return fail(ErrorCode::kUnavailable,
+              "no instance of naru-alerting answered; name them with --admin:" + tried);
 }
 
 std::string body_of(const ControlOptions& options) {
@@ -107,10 +109,12 @@ Result<net::HttpRequest> request_of(const ControlOptions& options) {
   net::HttpRequest request;
   const bool sets = options.action == Action::kStatusSet || options.action == Action::kRouteSet ||
                     options.action == Action::kLimitSet;
-  const char* const base = options.action == Action::kStatusGet || options.action == Action::kStatusSet ? "/v1/status"
-                           : options.action == Action::kRouteGet || options.action == Action::kRouteSet ? "/v1/routes"
-                                                                                                        : "/v1/limits";
-  request.target = options.target.empty() ? base : fmt::format("{}/{}", base, percent_encoded(options.target));
+  const char* const base =
+      options.action == Action::kStatusGet || options.action == Action::kStatusSet ? "/v1/status"
+      : options.action == Action::kRouteGet || options.action == Action::kRouteSet ? "/v1/routes"
+                                                                                   : "/v1/limits";
+  request.target =
+      options.target.empty() ? base : fmt::format("{}/{}", base, percent_encoded(options.target));
   if (!sets) {
     return request;
   }
@@ -118,7 +122,8 @@ Result<net::HttpRequest> request_of(const ControlOptions& options) {
     double rate = 0;
     const char* const end = options.value.data() + options.value.size();
     if (std::from_chars(options.value.data(), end, rate).ptr != end || !(rate >= 0)) {
-      return fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is no rate; give permits a second", options.value));
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}' is no rate; give permits a second", options.value));
     }
   }
   if (options.action == Action::kRouteSet && options.value.empty() && !options.lock && !options.unlock) {
@@ -131,15 +136,17 @@ Result<net::HttpRequest> request_of(const ControlOptions& options) {
 }
 
 void add_common(CLI::App& app, ControlOptions& options, bool changes) {
-  app.add_option("--admin", options.admins,
-                 "admin listeners of naru-alerting or `naru up` (default: 127.0.0.1:8083, then 127.0.0.1:8081)");
+  app.add_option(
+      "--admin", options.admins,
+      "admin listeners of naru-alerting or `naru up` (default: 127.0.0.1:8083, then 127.0.0.1:8081)");
   app.add_option("--token-file", options.token_file, "file with the api_token, from another machine");
   if (changes) {
     app.add_option("--by", options.by, "who says so (default: $USER)");
   }
 }
 
-CLI::App* add_verb(CLI::App& app, ControlOptions& options, const char* name, const char* what, Action action) {
+CLI::App* add_verb(CLI::App& app, ControlOptions& options, const char* name, const char* what,
+                   Action action) {
   CLI::App* verb = app.add_subcommand(name, what);
   verb->callback([&options, action] { options.action = action; });
   return verb;
@@ -166,7 +173,8 @@ void add_route_flags(CLI::App& app, ControlOptions& options) {
   CLI::App* get = add_verb(app, options, "get", "the routes of a target", Action::kRouteGet);
   get->add_option("target", options.target, "a target with routes")->required();
   add_common(*get, options, false);
-  CLI::App* set = add_verb(app, options, "set", "switch a target to a route, lock or unlock it", Action::kRouteSet);
+  CLI::App* set =
+      add_verb(app, options, "set", "switch a target to a route, lock or unlock it", Action::kRouteSet);
   set->add_option("target", options.target, "a target with routes")->required();
   set->add_option("route", options.value, "one of its routes");
   CLI::Option* lock = set->add_flag("--lock", options.lock, "nothing but people switches it from now on");

@@ -14,12 +14,20 @@ namespace naru {
 struct ControlOptions {
   std::vector<std::string> admins;  // host:port or URL of the instances; the one that leads answers
   std::string token_file;
-  std::string by;      // who says so; empty: the user's name
+  std::string by;  // who says so; empty: the user's name
   std::string reason;
   std::string target;  // or the limit's name
   std::string value;   // status, route or rate
   bool lock = false, unlock = false;
-  enum class Action { kNone, kStatusGet, kStatusSet, kRouteGet, kRouteSet, kLimitGet, kLimitSet } action = Action::kNone;
+  enum class Action {
+    kNone,
+    kStatusGet,
+    kStatusSet,
+    kRouteGet,
+    kRouteSet,
+    kLimitGet,
+    kLimitSet
+  } action = Action::kNone;
 };
 void add_status_flags(CLI::App& app, ControlOptions& options);
 void add_route_flags(CLI::App& app, ControlOptions& options);

@@ -1,5 +1,5 @@
-// Rules on records of the past or of a test: the counter, the evaluator and the decider of the platform, second by
-// second on a clock of its own. Pure.
+// Rules on records of the past or of a test: the counter, the evaluator and the decider of the platform,
+// second by second on a clock of its own. Pure.
 #pragma once
 
 #include <memory>

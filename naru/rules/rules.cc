@@ -47,7 +47,8 @@ Result<UnixNanos> parse_moment(const std::string& text, UnixNanos now) {
                                   : *unit == 'd'  ? 86'400
                                                   : 0;
     if (seconds == 0 || number == 0) {
-      return fail(ErrorCode::kInvalidArgument, fmt::format("'{}' is no time; write RFC 3339, now, or -2h", text));
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}' is no time; write RFC 3339, now, or -2h", text));
     }
     return now - std::min(now, number * seconds * kNanosPerSecond);
   }
@@ -141,7 +142,8 @@ Result<int> run_backtest(const RulesOptions& options) {
   if (!options.rule.empty()) {
     const rules::Rule* const rule = rules->find(options.rule);
     if (rule == nullptr) {
-      return fail(ErrorCode::kInvalidArgument, fmt::format("there is no rule \"{}\" in {}", options.rule, options.directory));
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("there is no rule \"{}\" in {}", options.rule, options.directory));
     }
     NARU_TRY(rules, rules::RuleSet::of({*rule}));
   }
@@ -160,7 +162,8 @@ Result<int> run_backtest(const RulesOptions& options) {
   std::uint64_t read = 0;
   std::size_t shown = 0;
   for (const otlp::Signal signal : {otlp::Signal::kLogs, otlp::Signal::kTraces}) {
-    if (std::ranges::none_of(rules->rules(), [&](const rules::Rule& rule) { return rule.signal == signal; })) {
+    if (std::ranges::none_of(rules->rules(),
+                             [&](const rules::Rule& rule) { return rule.signal == signal; })) {
       continue;
     }
     NARU_TRY(const auto own, Replay::make(rules, pipelines, from));
@@ -184,7 +187,8 @@ Result<int> run_backtest(const RulesOptions& options) {
         std::string target;
         append_json_string(target, change.target);
         fmt::print("{{\"at\":\"{}\",\"target\":{},\"status\":\"{}\",\"prevStatus\":\"{}\",\"reason\":{}}}\n",
-                   format_rfc3339(change.at), target, to_string(change.status), to_string(change.previous), reason);
+                   format_rfc3339(change.at), target, to_string(change.status), to_string(change.previous),
+                   reason);
       } else {
         fmt::print("{}  {:8} {}  ({})\n", format_rfc3339(change.at).substr(0, 19), to_string(change.status),
                    change.target, change.reason);
@@ -225,7 +229,8 @@ int run_rules(const RulesOptions& options) {
       options.action == RulesOptions::Action::kTest ? run_tests(options) : run_backtest(options);
   if (!ended) {
     fmt::print(stderr, "naru rules: {}\n", ended.error().message());
-    return ended.error().code() == ErrorCode::kNotFound ? program::kExitUsage : program::exit_code(ended.error());
+    return ended.error().code() == ErrorCode::kNotFound ? program::kExitUsage
+                                                        : program::exit_code(ended.error());
   }
   return *ended;
 }

@@ -1,5 +1,5 @@
-// `naru rules test`: runs the golden time lines beside the rules. `naru rules backtest`: what a rule would have
-// decided on what is stored.
+// `naru rules test`: runs the golden time lines beside the rules. `naru rules backtest`: what a rule would
+// have decided on what is stored.
 #pragma once
 
 #include <string>

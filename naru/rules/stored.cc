@@ -14,9 +14,12 @@ namespace dom = simdjson::dom;
 std::string value_json(const dom::element& value) {
   switch (value.type()) {
     case dom::element_type::INT64:
-    case dom::element_type::UINT64: return fmt::format(R"({{"intValue":"{}"}})", std::string(simdjson::minify(value)));
-    case dom::element_type::DOUBLE: return fmt::format(R"({{"doubleValue":{}}})", std::string(simdjson::minify(value)));
-    case dom::element_type::BOOL: return fmt::format(R"({{"boolValue":{}}})", std::string(simdjson::minify(value)));
+    case dom::element_type::UINT64:
+      return fmt::format(R"({{"intValue":"{}"}})", std::string(simdjson::minify(value)));
+    case dom::element_type::DOUBLE:
+      return fmt::format(R"({{"doubleValue":{}}})", std::string(simdjson::minify(value)));
+    case dom::element_type::BOOL:
+      return fmt::format(R"({{"boolValue":{}}})", std::string(simdjson::minify(value)));
     case dom::element_type::STRING:
       return fmt::format(R"({{"stringValue":{}}})", std::string(simdjson::minify(value)));
     default: {
@@ -55,7 +58,8 @@ std::int64_t int_at(const dom::element& root, std::string_view pointer) {
 std::string text_at(const dom::element& root, std::string_view pointer) {
   std::string_view text;
   std::string out;
-  append_json_string(out, root.at_pointer(pointer).get(text) == simdjson::SUCCESS ? text : std::string_view());
+  append_json_string(out,
+                     root.at_pointer(pointer).get(text) == simdjson::SUCCESS ? text : std::string_view());
   return out;
 }
 
@@ -88,8 +92,8 @@ Result<StoredRecord> record_of(otlp::Signal signal, std::string_view source) {
     json = fmt::format(
         R"({{"resourceLogs":[{{"resource":{{"attributes":{}}},"scopeLogs":[{{"logRecords":[{{"timeUnixNano":"{}",)"
         R"("severityNumber":{},"severityText":{},"body":{{"stringValue":{}}},"attributes":{}}}]}}]}}]}})",
-        resource, out.at, int_at(root, "/severity/number"), text_at(root, "/severity/text"), text_at(root, "/body"),
-        attributes);
+        resource, out.at, int_at(root, "/severity/number"), text_at(root, "/severity/text"),
+        text_at(root, "/body"), attributes);
   } else if (signal == otlp::Signal::kTraces) {
     std::string_view kind;
     if (root.at_pointer("/kind").get(kind) != simdjson::SUCCESS) {
@@ -101,7 +105,8 @@ Result<StoredRecord> record_of(otlp::Signal signal, std::string_view source) {
     json = fmt::format(
         R"({{"resourceSpans":[{{"resource":{{"attributes":{}}},"scopeSpans":[{{"spans":[{{"name":{},"kind":{},)"
         R"("startTimeUnixNano":"{}","endTimeUnixNano":"{}","status":{{"code":{}}},"attributes":{}}}]}}]}}]}})",
-        resource, text_at(root, "/name"), kind_number(kind), start, end, int_at(root, "/status/code"), attributes);
+        resource, text_at(root, "/name"), kind_number(kind), start, end, int_at(root, "/status/code"),
+        attributes);
   } else {
     return fail(ErrorCode::kUnsupported, "metrics cannot be looked back at");
   }

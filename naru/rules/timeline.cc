@@ -57,15 +57,16 @@ std::string request_json(const Records& records, UnixNanos time, std::uint64_t s
     case otlp::Signal::kTraces:
       one = R"({"traceId":"000102030405060708090a0b0c0d0e0f","spanId":"0001020304050607","kind":2,"name":)";
       append_json_string(one, records.name);
-      one += fmt::format(R"(,"startTimeUnixNano":"{}","endTimeUnixNano":"{}","status":{{"code":{}}},"attributes":{}}})",
-                         time - to_nanos(records.duration), time, records.status_code,
-                         attributes_json(records.attributes));
+      one += fmt::format(
+          R"(,"startTimeUnixNano":"{}","endTimeUnixNano":"{}","status":{{"code":{}}},"attributes":{}}})",
+          time - to_nanos(records.duration), time, records.status_code, attributes_json(records.attributes));
       break;
     case otlp::Signal::kMetrics:
       one = R"({"name":)";
       append_json_string(one, records.name);
-      one += fmt::format(R"(,"gauge":{{"dataPoints":[{{"timeUnixNano":"{}","asDouble":{},"attributes":{}}}]}}}})",
-                         time, records.value, attributes_json(records.attributes));
+      one += fmt::format(
+          R"(,"gauge":{{"dataPoints":[{{"timeUnixNano":"{}","asDouble":{},"attributes":{}}}]}}}})", time,
+          records.value, attributes_json(records.attributes));
       break;
   }
   std::string all;
@@ -160,8 +161,9 @@ Result<std::string> run(const Test& test, const std::shared_ptr<const rules::Rul
   std::ranges::sort(due, {}, [](const Due& one) { return std::tuple(one.at, one.source, one.base); });
   for (const Due& one : due) {
     const UnixNanos time = one.at + to_nanos(one.records->ahead) - to_nanos(one.records->behind);
-    NARU_TRY(const std::string request,
-             otlp::request_from_json(one.records->signal, request_json(*one.records, time, one.source, one.base)));
+    NARU_TRY(
+        const std::string request,
+        otlp::request_from_json(one.records->signal, request_json(*one.records, time, one.source, one.base)));
     for (std::uint32_t sent = 0; sent < one.records->sent; ++sent) {
       replay->take(one.records->signal, request, one.at);
     }
@@ -172,8 +174,8 @@ Result<std::string> run(const Test& test, const std::shared_ptr<const rules::Rul
     wanted.push_back(show(expected.at, expected.target, expected.status));
   }
   for (const Replay::Change& change : replay->changes()) {
-    got.push_back(show(std::chrono::milliseconds((change.at - kBegin) / kNanosPerMilli), change.target,
-                       change.status));
+    got.push_back(
+        show(std::chrono::milliseconds((change.at - kBegin) / kNanosPerMilli), change.target, change.status));
   }
   std::string out;
   for (std::size_t i = 0; i < std::max(wanted.size(), got.size()); ++i) {

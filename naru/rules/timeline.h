@@ -1,5 +1,5 @@
-// Golden time lines of rules: NAME.test.yaml in the directory of rules. What comes when, and exactly which statuses
-// change when.
+// Golden time lines of rules: NAME.test.yaml in the directory of rules. What comes when, and exactly which
+// statuses change when.
 //
 //   tests:
 //     - name: the 101st failure
@@ -31,16 +31,16 @@ struct Records {
   std::chrono::milliseconds every{1'000};
   std::uint32_t times = 1;
   std::uint32_t count = 1;
-  std::chrono::milliseconds ahead{0};   // of the sender's clock
-  std::chrono::milliseconds behind{0};  // likewise
-  std::uint32_t sent = 1;               // how often the same records are sent
+  std::chrono::milliseconds ahead{0};                       // of the sender's clock
+  std::chrono::milliseconds behind{0};                      // likewise
+  std::uint32_t sent = 1;                                   // how often the same records are sent
   std::map<std::string, std::string> resource, attributes;  // what looks like a number is one
-  std::int32_t severity = 9;            // logs
-  std::string body;                     // logs
-  std::string name;                     // traces, metrics
-  std::chrono::milliseconds duration{1};  // traces
-  std::int32_t status_code = 0;         // traces: 0 unset, 1 ok, 2 error
-  double value = 0;                     // metrics
+  std::int32_t severity = 9;                                // logs
+  std::string body;                                         // logs
+  std::string name;                                         // traces, metrics
+  std::chrono::milliseconds duration{1};                    // traces
+  std::int32_t status_code = 0;                             // traces: 0 unset, 1 ok, 2 error
+  double value = 0;                                         // metrics
 };
 struct Expected {
   std::chrono::milliseconds at{0};  // the second in which it is decided

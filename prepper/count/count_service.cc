@@ -65,7 +65,8 @@ CountService::CountService(CountConfig config, TopicsConfig topics, bus::Bus& bu
       undecodable_(registry.counter("naru_rules_undecodable_total",
                                     "Bus records that are no OTLP request, wholly or in part.")),
       publications_(registry.counter("naru_rules_publications_total", "Transactions with counts.")),
-      commit_seconds_(registry.histogram("naru_rules_commit_seconds", "How long a transaction with counts took.",
+      commit_seconds_(registry.histogram("naru_rules_commit_seconds",
+                                         "How long a transaction with counts took.",
                                          {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5})),
       rules_refused_(registry.counter("naru_rules_reloads_refused_total",
                                       "Changed rules that were refused; those before went on.")) {}
@@ -142,7 +143,8 @@ Result<void> CountService::connect() {
   NARU_TRY_VOID(bus_.ensure_topics(std::span(&topic, 1)));
   NARU_TRY(cluster_id_, bus_.cluster_id());
   NARU_TRY(producer_, bus_.transactional_producer(
-                          "naru-rules-" + (config_.instance.empty() ? drawn_instance() : config_.instance), {config_.topic}));
+                          "naru-rules-" + (config_.instance.empty() ? drawn_instance() : config_.instance),
+                          {config_.topic}));
   // All topics, also those that no rule looks at now: rules come and go without a new assignment.
   NARU_TRY(consumer_,
            bus_.consumer({.group = config_.group, .topics = {topics_.logs, topics_.metrics, topics_.traces}},
@@ -241,6 +243,7 @@ Result<void> CountService::publish(UnixNanos now) {
   note_progress(now);
   std::vector<bus::OutRecord> records;
   std::vector<bus::Commit> positions;
+  std::vector<rules::RuleCount> counted;
   UnixNanos oldest = now;
   for (auto& [where, partition] : partitions_) {
     rules::Counts counts;
@@ -248,6 +251,7 @@ Result<void> CountService::publish(UnixNanos now) {
     counts.to = std::max(partition.next, partition.count_from);
     counts.caught_up_to = partition.next < partition.count_from ? 0 : partition.caught_up_to;
     counts.rules = partition.tally.take(counter_->rules());
+    counted.insert(counted.end(), counts.rules.begin(), counts.rules.end());
     oldest = std::min(oldest, counts.caught_up_to);
     const std::string key = rules::format_feed({cluster_id_, where.topic, where.partition});
     for (std::string& value : rules::encode(counts)) {
@@ -268,6 +272,7 @@ Result<void> CountService::publish(UnixNanos now) {
   contact_ = now;
   caught_up_to_ = oldest;
   publications_.add();
+  show_groups(counted);
   health_.set_dependency("rules-bus", true);
   show_stats();
   return {};
@@ -362,6 +367,48 @@ void CountService::refuse(const std::string& why) {
   rules_refused_.add();
   health_.set("rules", false, "the rules changed and are refused; those before go on: " + why);
   telemetry::log_error(kComponent, "the changed rules are refused, those before go on:\n{}", why);
+}
+
+// What Prometheus rules ask for. Beyond metrics_groups_max a group is published and not shown.
+void CountService::show_groups(const std::vector<rules::RuleCount>& counts) {
+  for (const rules::RuleCount& count : counts) {
+    const rules::Rule* const rule = rules_->find(count.rule);
+    if (rule == nullptr) {
+      continue;
+    }
+    for (const rules::GroupCount& group : count.groups) {
+      std::string key = rule->name;
+      for (const std::string& label : group.labels) {
+        key += '\x1f' + label;
+      }
+      auto shown = shown_groups_.find(key);
+      if (shown == shown_groups_.end()) {
+        if (shown_groups_.size() >= config_.metrics_groups_max) {
+          continue;
+        }
+        telemetry::Labels labels = {{"alert", rule->name}};
+        std::size_t at = 0;
+        for (const auto& [name, expression] : rule->by) {
+          labels.emplace(name, group.labels[at++]);
+        }
+        shown = shown_groups_
+                    .emplace(std::move(key),
+                             ShownGroup{
+                                 registry_.counter("naru_rule_records_total",
+                                                   "Records that a rule counted, by its labels.", labels),
+                                 registry_.counter("naru_rule_share_total",
+                                                   "Those of them for which `of` of a ratio held.", labels)})
+                    .first;
+      }
+      std::uint64_t records = 0, share = 0;
+      for (const rules::SecondCount& second : group.seconds) {
+        records += second.certain;
+        share += second.share;
+      }
+      shown->second.records.add(records);
+      shown->second.share.add(share);
+    }
+  }
 }
 
 void CountService::show_stats() {

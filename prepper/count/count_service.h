@@ -73,6 +73,7 @@ class CountService final : private bus::RebalanceListener {
   Result<void> compile(std::shared_ptr<const rules::RuleSet> rules);
   Result<void> look_at_rules(UnixNanos now);
   void show_stats();
+  void show_groups(const std::vector<rules::RuleCount>& counts);
   void refuse(const std::string& why);
 
   const CountConfig config_;
@@ -88,6 +89,10 @@ class CountService final : private bus::RebalanceListener {
   std::shared_ptr<const rules::RuleSet> rules_;
   std::uint64_t pipelines_version_ = 0;
   CountStats shown_;
+  struct ShownGroup {
+    telemetry::Counter records, share;
+  };
+  std::map<std::string, ShownGroup> shown_groups_;  // by rule and labels
 
   std::string cluster_id_;
   std::unique_ptr<bus::TransactionalProducer> producer_;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from support.detection import FAILURES, Detection, call, failures, write_rules
@@ -51,6 +53,9 @@ class TestCounting:
         events = chain.events("service.broker")
         assert [(event["status"], event["prevStatus"]) for event in events] == [("CRITICAL", "HEALTHY")]
         assert events[0]["evidence"]["records"] == 101
+        schema = json.loads((REPOSITORY / "docs" / "formats" / "status-event.schema.json").read_text())
+        for event in chain.events():
+            jsonschema.validate(event, schema)
         route = eventually(lambda: Path(chain.directory / "route.json").read_text() if (chain.directory / "route.json").exists() else "", 5, "the file")
         assert '"active":"sub"' in route
 

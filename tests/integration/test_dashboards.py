@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ import pytest
 import yaml
 
 from support import configs
-from support.naru import eventually
+from support.naru import eventually, http_text
 from support.platforms import FourPrograms
+from support.services.jars import need
 from support.services.kafka import KafkaCluster
 from support.services.opensearch import OpenSearchCluster
 from support.services.prometheus import Prometheus
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DASHBOARDS = ROOT / "dashboards"
 sys.path.insert(0, str(DASHBOARDS))
 
+import alerts  # noqa: E402
 import build  # noqa: E402
 from panels import COLUMNS, LOGS, METRICS, PATTERNS  # noqa: E402
 
@@ -89,6 +92,38 @@ class TestFiles:
             assert (DASHBOARDS / name).read_text() == text, f"{name} differs: run python3 dashboards/build.py"
         there = {str(path.relative_to(DASHBOARDS)) for path in (DASHBOARDS / "grafana" / "dashboards").iterdir()}
         assert there <= set(build.files())
+
+    def test_rules_of_prometheus_and_grafana_are_those_of_the_stream(self) -> None:
+        stream = {rule["alert"]: rule for rule in alerts.rules()}
+        prometheus = yaml.safe_load((DASHBOARDS / "prometheus/rules.yml").read_text())["groups"][0]["rules"]
+        grafana = yaml.safe_load((DASHBOARDS / "grafana/provisioning/alerting/naru.yaml").read_text())["groups"][0]["rules"]
+        assert [f"{rule['alert']} ({rule['labels']['severity']})" for rule in prometheus] == [rule["title"] for rule in grafana]
+        for name, rule in stream.items():
+            levels = {"warning": rule.get("caution_above"), "critical": rule.get("critical_above")}
+            if rule.get("measure") == "absence":
+                levels = {"warning" if rule["absent"] == "CAUTION" else "critical": 0}
+            wanted = {severity: threshold for severity, threshold in levels.items() if threshold is not None}
+            found = {one["labels"]["severity"]: one for one in prometheus if one["alert"] == name}
+            assert set(found) == set(wanted), name
+            for severity, one in found.items():
+                assert one["expr"].endswith(f" {wanted[severity]:g}"), one["expr"]
+                assert one.get("for", "0s") == rule.get("for", "0s")
+                assert one["labels"]["target"] == rule["target"]
+                assert one["annotations"]["summary"] == rule["annotations"]["summary"]
+                assert f"[{rule.get('window', '1m')}]" in one["expr"] or name == "AgentDisk"
+            shown = {one["labels"]["severity"]: one for one in grafana if one["title"].startswith(f"{name} (")}
+            for severity, one in shown.items():
+                evaluator = one["data"][2]["model"]["conditions"][0]["evaluator"]
+                assert evaluator["params"] == ([1] if rule.get("measure") == "absence" else [wanted[severity]])
+                assert one["data"][0]["model"]["expr"] in found[severity]["expr"]
+        assert all(len(one["uid"]) <= 40 for one in grafana) and len({one["uid"] for one in grafana}) == len(grafana)
+        assert all(one["execErrState"] == "KeepLast" for one in grafana)  # absent would mean Alerting
+
+    def test_promtool_takes_the_rules_and_they_fire(self) -> None:
+        promtool = need("promtool", "prometheus")
+        for arguments in (["check", "rules", "rules.yml"], ["test", "rules", "rules.test.yml"]):
+            done = subprocess.run([promtool, *arguments], cwd=DASHBOARDS / "prometheus", capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, done.stdout + done.stderr
 
     def test_grafana_dashboards_have_their_form_and_different_places(self) -> None:
         for path in (DASHBOARDS / "grafana" / "dashboards").glob("*.json"):
@@ -176,6 +211,18 @@ def test_every_panel_of_metrics_shows_something(platform: FourPrograms, tmp_path
         eventually(
             lambda: all(float(one["value"][1]) == 0 for one in prometheus.query(balance[0])), 60, "the ledger balances"
         )
+
+
+def test_every_expression_of_the_alerts_is_promql(platform: FourPrograms, tmp_path: Path) -> None:
+    """Those about Naru itself find the metrics that the programs show; the rest is taken by promtool."""
+    with Prometheus(tmp_path, _jobs(platform)) as prometheus:
+        for one in alerts.OWN:
+            names = set(re.findall(r"naru_[a-z_]+", one.value))
+            pages = "".join(http_text(program.url("admin") + "/metrics") for program in platform.programs.values())
+            # What only fills when something happens has no series before.
+            missing = {name for name in names if name not in pages} - {"naru_parked_records", "naru_records_dropped_total"}
+            assert not missing, f"{one.name}: no program shows {missing}"
+            prometheus.query(one.value)
 
 
 def test_every_field_of_the_log_dashboards_exists(platform: FourPrograms, opensearch: OpenSearchCluster) -> None:

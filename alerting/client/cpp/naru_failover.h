@@ -1,13 +1,13 @@
-// Follows a route of naru-alerting and uses its limiters, from any C++17 program: this one file, POSIX sockets,
-// nothing else.
+// Follows a route of naru-alerting and uses its limiters, from any C++17 program: this one file, POSIX
+// sockets, nothing else.
 //
 //   naru::client::Route broker({"127.0.0.1:8083", "127.0.0.2:8083"}, "broker");
 //   naru::client::Limit orders({"127.0.0.1:8083", "127.0.0.2:8083"}, "orders");
 //   if (orders.acquire(1, std::chrono::seconds(5)) == 1) send(order, broker.current().url);
 //
-// Route keeps a long poll open on a thread of its own: a switch is known some milliseconds after it was decided. It
-// never goes back to an older decision (epoch, sequence), whichever instance tells it. While nobody answers, the last
-// route known stays: a monitoring that is away must not stop the application.
+// Route keeps a long poll open on a thread of its own: a switch is known some milliseconds after it was
+// decided. It never goes back to an older decision (epoch, sequence), whichever instance tells it. While
+// nobody answers, the last route known stays: a monitoring that is away must not stop the application.
 //
 // Does no TLS: put a local proxy in between, or bind naru-alerting to the host's own network.
 #pragma once
@@ -57,9 +57,9 @@ inline Answer call(const std::string& address, const std::string& request, std::
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   timeval most{2, 0};  // of connecting and writing
   setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
-  const bool connected = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
-                         send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
-                             static_cast<ssize_t>(request.size());
+  const bool connected =
+      fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+      send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size());
   freeaddrinfo(found);
   std::string text;
   const auto deadline = std::chrono::steady_clock::now() + timeout;
@@ -129,9 +129,12 @@ struct RouteState {
 class Route {
  public:
   // `told`: called on the thread of this object after each change, the first route included.
-  Route(std::vector<std::string> addresses, std::string target, std::function<void(const RouteState&)> told = {},
-        std::string token = {})
-      : addresses_(std::move(addresses)), target_(std::move(target)), told_(std::move(told)), token_(std::move(token)),
+  Route(std::vector<std::string> addresses, std::string target,
+        std::function<void(const RouteState&)> told = {}, std::string token = {})
+      : addresses_(std::move(addresses)),
+        target_(std::move(target)),
+        told_(std::move(told)),
+        token_(std::move(token)),
         thread_([this] { run(); }) {}
   ~Route() {
     stop_ = true;
@@ -157,7 +160,8 @@ class Route {
     while (!stop_) {
       const std::string& address = addresses_[next % addresses_.size()];
       const std::string request = "GET /v1/routes/" + target_ + "?wait=20s HTTP/1.1\r\nHost: " + address +
-                                  "\r\nConnection: close\r\n" + (etag.empty() ? "" : "If-None-Match: " + etag + "\r\n") +
+                                  "\r\nConnection: close\r\n" +
+                                  (etag.empty() ? "" : "If-None-Match: " + etag + "\r\n") +
                                   (token_.empty() ? "" : "Authorization: Bearer " + token_ + "\r\n") + "\r\n";
       const detail::Answer answer = detail::call(address, request, std::chrono::seconds(30), stop_);
       if (answer.status == 200) {
@@ -183,7 +187,8 @@ class Route {
     fresh.url = entry == std::string::npos ? std::string() : detail::member(json, "url", entry);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
-      const bool newer = fresh.epoch > state_.epoch || (fresh.epoch == state_.epoch && fresh.sequence >= state_.sequence);
+      const bool newer =
+          fresh.epoch > state_.epoch || (fresh.epoch == state_.epoch && fresh.sequence >= state_.sequence);
       if (fresh.name.empty() || !newer) {
         return;
       }
@@ -216,18 +221,23 @@ class Limit {
 
   Limit(std::vector<std::string> addresses, std::string name, WhenAway when_away = WhenAway::kClosed,
         std::string token = {})
-      : addresses_(std::move(addresses)), name_(std::move(name)), when_away_(when_away), token_(std::move(token)) {}
+      : addresses_(std::move(addresses)),
+        name_(std::move(name)),
+        when_away_(when_away),
+        token_(std::move(token)) {}
 
-  // How many of `permits` were granted, after at most `wait` (5 s at most); 0: none. They are good for one second.
+  // How many of `permits` were granted, after at most `wait` (5 s at most); 0: none. They are good for one
+  // second.
   std::uint64_t acquire(std::uint64_t permits, std::chrono::milliseconds wait) {
     const std::string body =
         "{\"permits\":" + std::to_string(permits) + ",\"waitMs\":" + std::to_string(wait.count()) + "}";
     for (std::size_t tried = 0; tried < addresses_.size(); ++tried) {
       const std::string& address = addresses_[next_ % addresses_.size()];
-      const std::string request = "POST /v1/limits/" + name_ + "/acquire HTTP/1.1\r\nHost: " + address +
-                                  "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " +
-                                  std::to_string(body.size()) + "\r\n" +
-                                  (token_.empty() ? "" : "Authorization: Bearer " + token_ + "\r\n") + "\r\n" + body;
+      const std::string request =
+          "POST /v1/limits/" + name_ + "/acquire HTTP/1.1\r\nHost: " + address +
+          "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " +
+          std::to_string(body.size()) + "\r\n" +
+          (token_.empty() ? "" : "Authorization: Bearer " + token_ + "\r\n") + "\r\n" + body;
       const detail::Answer answer = detail::call(address, request, wait + std::chrono::seconds(2), stop_);
       if (answer.status == 200) {
         return std::strtoull(detail::member(answer.body, "granted").c_str(), nullptr, 10);

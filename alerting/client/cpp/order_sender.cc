@@ -25,8 +25,8 @@ const std::atomic<bool> kGoOn{false};
 
 std::string post(const std::string& address, const std::string& path, const std::string& body) {
   return "POST " + path + " HTTP/1.1\r\nHost: " + address +
-         "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + body;
+         "\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: " +
+         std::to_string(body.size()) + "\r\n\r\n" + body;
 }
 
 // One error log of the service that stands for this route.
@@ -34,8 +34,8 @@ void log_failure(const std::string& collector, const std::string& route) {
   timeval now{};
   gettimeofday(&now, nullptr);
   const std::string body =
-      R"({"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"broker-)" + route +
-      R"("}}]},"scopeLogs":[{"logRecords":[{"severityNumber":17,"timeUnixNano":")" +
+      R"({"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"broker-)" +
+      route + R"("}}]},"scopeLogs":[{"logRecords":[{"severityNumber":17,"timeUnixNano":")" +
       std::to_string(now.tv_sec * 1'000'000'000LL + now.tv_usec * 1'000LL) +
       R"(","body":{"stringValue":"order refused"}}]}]}]})";
   naru::client::detail::call(collector, post(collector, "/v1/logs", body), std::chrono::seconds(5), kGoOn);

@@ -265,6 +265,12 @@ TEST(Mapping, WhatNobodyDeclaredSeriousIsNoMoreThanCaution) {
   EXPECT_FALSE(mapping.map(labelled({{"alertname", "A"}, {"severity", "info"}})));
 }
 
+TEST(Mapping, TakesTheTargetThatTheAlertNames) {
+  const Mapping mapping = Mapping::compile({}).value();
+  EXPECT_EQ(mapping.map(labelled({{"alertname", "A"}, {"target", "service.shop"}}))->target, "service.shop");
+  EXPECT_EQ(mapping.map(labelled({{"alertname", "A"}}))->target, "A");
+}
+
 TEST(Mapping, SaysWhatItCannotUse) {
   MappingConfig bad;
   bad.match = {{"a", "/(/"}};

@@ -144,7 +144,7 @@ TEST(Bootstrap, PlansWithoutTouchingAndHasNothingToDoAfterApplying) {
   const auto before = plan(config, targets, kNow);
   ASSERT_TRUE(before);
   EXPECT_TRUE(cluster.sent.empty());
-  EXPECT_EQ(before->size(), 4u + 4u + 1u + 6u)
+  EXPECT_EQ(before->size(), 4u + 4u + 1u + 9u)
       << to_text(*before);  // templates, settings, a note on zones, topics
   const auto done = apply(config, targets, kNow);
   ASSERT_TRUE(done);
