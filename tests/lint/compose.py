@@ -251,6 +251,7 @@ class Check:
             for path in sorted((self.root / "config/compose").glob("*.yaml")):
                 text = path.read_text().replace("/run/secrets/", f"{place}/secrets/")
                 text = text.replace("/etc/naru/pipelines", str(self.root / "config/pipelines"))
+                text = text.replace("/etc/naru/rules", str(self.root / "config/rules"))
                 text = text.replace("/var/log/host/", "/var/log/")  # mounted there
                 (place / path.name).write_text(text.replace("/etc/naru/", f"{place}/"))
             for path in sorted(place.glob("*.yaml")):
