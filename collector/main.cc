@@ -6,6 +6,7 @@
 #include "core/bus/kafka/kafka_bus.h"
 #include "core/net/grpc_server.h"
 #include "core/net/http_server.h"
+#include "core/program/clusters.h"
 #include "core/program/service.h"
 
 namespace naru::collector {
@@ -18,7 +19,13 @@ class CollectorService final : public program::Service {
     auto service = std::make_unique<CollectorService>();
     bus::KafkaBusConfig kafka = config.kafka;
     kafka.metrics = &context.registry;
-    NARU_TRY(service->bus_, bus::make_kafka_bus(kafka));
+    if (config.clusters.more.empty()) {
+      NARU_TRY(service->bus_, bus::make_kafka_bus(kafka));
+    } else {
+      NARU_TRY(auto clusters, program::make_cluster_bus(kafka, config.clusters, context.registry));
+      service->follower_ = std::make_unique<program::RouteFollower>(config.clusters.follow, *clusters);
+      service->bus_ = std::move(clusters);
+    }
     service->collector_ =
         std::make_unique<Collector>(config, *service->bus_, context.registry, context.health);
     NARU_TRY_VOID(service->collector_->start());
@@ -68,6 +75,7 @@ class CollectorService final : public program::Service {
 
   // In the order in which they are made; destroyed the other way round.
   std::unique_ptr<bus::Bus> bus_;
+  std::unique_ptr<program::RouteFollower> follower_;
   std::unique_ptr<Collector> collector_;
   std::unique_ptr<net::GrpcServer> grpc_;
   std::unique_ptr<net::HttpServer> http_;

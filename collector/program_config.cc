@@ -88,6 +88,8 @@ void describe(config::Schema<ProgramConfig>& schema) {
     return static_cast<M ProgramConfig::*>(member);
   };
   schema.field("kafka", &ProgramConfig::kafka, "The Kafka cluster that takes the records.");
+  schema.field("clusters", &ProgramConfig::clusters,
+               "Further Kafka clusters, for when the first one fails or is said to.");
   schema.field("otlp_grpc", &ProgramConfig::otlp_grpc, "Listener of OTLP over gRPC.");
   schema.field("otlp_http", &ProgramConfig::otlp_http, "Listener of OTLP over HTTP, protobuf and JSON.");
   schema.field("syslog", &ProgramConfig::syslog, "Listener of syslog over UDP and TCP.");

@@ -9,6 +9,7 @@
 #include "core/bus/kafka/kafka_bus.h"
 #include "core/net/grpc_server.h"
 #include "core/net/tls.h"
+#include "core/program/clusters.h"
 #include "core/program/net_config.h"
 
 namespace naru::collector {
@@ -34,6 +35,7 @@ struct ProgramConfig : CollectorConfig {
   OtlpListenerConfig otlp_http{.address = "127.0.0.1:4318", .tls = {}};
   SyslogConfig syslog;
   bus::KafkaBusConfig kafka;
+  program::ClustersConfig clusters;
   program::ListenerConfig admin{.address = "127.0.0.1:8081", .tls = {}, .insecure = false};
 
   net::HttpServerConfig http_server() const;

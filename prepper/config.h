@@ -85,6 +85,7 @@ struct CountConfig {
   std::size_t sources_max = 100'000;
   std::size_t groups_max = 20'000;
   std::size_t metrics_groups_max = 1'000;
+  std::string cluster;  // of several, which one this counter reads; set by the prepper
   std::chrono::milliseconds blind_after{5'000};
 };
 

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <unistd.h>
 
+#include "core/program/clusters.h"
 #include "core/program/service.h"
 #include "prepper/prepper.h"
 #include "prepper/program_config.h"
@@ -12,10 +13,10 @@ namespace {
 
 class PrepperService final : public program::Service {
  public:
-  PrepperService(const ProgramConfig& config, std::unique_ptr<bus::Bus> bus, ClusterAccess opensearch,
-                 program::ServiceContext& context)
+  PrepperService(const ProgramConfig& config, std::unique_ptr<bus::Bus> bus, std::vector<OtherBus> others,
+                 ClusterAccess opensearch, program::ServiceContext& context)
       : bus_(std::move(bus)),
-        prepper_(config, *bus_, std::move(opensearch), context.registry, context.health) {}
+        prepper_(config, *bus_, std::move(opensearch), context.registry, context.health, std::move(others)) {}
 
   Result<void> start() { return prepper_.start(); }
   bool answer(net::HttpRequest& request, net::Responder& respond) {
@@ -46,8 +47,19 @@ Result<std::unique_ptr<program::Service>> start(const ProgramConfig& loaded,
   NARU_TRY(ClusterAccess opensearch, opensearch_access(config.opensearch));
   bus::KafkaBusConfig kafka = config.kafka;
   kafka.metrics = &context.registry;
-  NARU_TRY(std::unique_ptr<bus::Bus> bus, bus::make_kafka_bus(kafka));
-  auto service = std::make_unique<PrepperService>(config, std::move(bus), std::move(opensearch), context);
+  std::unique_ptr<bus::Bus> bus;
+  std::vector<OtherBus> others;
+  if (config.clusters.more.empty()) {
+    NARU_TRY(bus, bus::make_kafka_bus(kafka));
+  } else {
+    NARU_TRY(auto clusters, program::make_cluster_bus(kafka, config.clusters, context.registry));
+    for (std::size_t i = 1; i < clusters->size(); ++i) {
+      others.push_back({clusters->name(i), &clusters->cluster(i)});
+    }
+    bus = std::move(clusters);
+  }
+  auto service = std::make_unique<PrepperService>(config, std::move(bus), std::move(others),
+                                                  std::move(opensearch), context);
   NARU_TRY_VOID(service->start());
   context.admin_extra = [raw = service.get()](net::HttpRequest& request, net::Responder& respond) {
     return raw->answer(request, respond);

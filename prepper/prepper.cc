@@ -1,6 +1,7 @@
 #include "prepper/prepper.h"
 
 #include <atomic>
+#include <mutex>
 #include <utility>
 
 #include "core/base/random.h"
@@ -99,12 +100,13 @@ ParkingConfig parking_config(const PrepperConfig& config) {
 
 struct Prepper::Parts : EncoderSink {
   Parts(PrepperConfig prepper_config, bus::Bus& message_bus, ClusterAccess access,
-        telemetry::Registry& metrics, telemetry::Health& checks)
+        telemetry::Registry& metrics, telemetry::Health& checks, std::vector<OtherBus> other_buses)
       : config(std::move(prepper_config)),
         bus(message_bus),
         opensearch(std::move(access)),
         registry(metrics),
         health(checks),
+        others(std::move(other_buses)),
         pipeline_metrics(metrics) {}
 
   void batch_ready(BulkBatch batch) override { writer->submit(std::move(batch)); }
@@ -118,6 +120,7 @@ struct Prepper::Parts : EncoderSink {
   ClusterAccess opensearch;
   telemetry::Registry& registry;
   telemetry::Health& health;
+  const std::vector<OtherBus> others;
   std::atomic<std::uint64_t> undecodable{0};
   PipelineMetrics pipeline_metrics;
   Tap tap;
@@ -125,7 +128,7 @@ struct Prepper::Parts : EncoderSink {
 
   // Destroyed from the last to the first: answers of the bus to what is set aside tell the writer, and
   // messages report to their consumers to the end.
-  std::unique_ptr<Consumer> consumer;
+  std::vector<std::unique_ptr<Consumer>> consumers;  // of `bus`, then of the others
   std::unique_ptr<Parking> parking;
   std::unique_ptr<IndexAdmin> admin;
   std::unique_ptr<BulkWriter> writer;
@@ -133,12 +136,35 @@ struct Prepper::Parts : EncoderSink {
   std::unique_ptr<DeadLetterWriter> parked;
   std::unique_ptr<PipelineReloader> reloader;
   std::unique_ptr<LifecycleDriver> lifecycle;
-  std::unique_ptr<CountService> counter;
+  std::vector<std::unique_ptr<CountService>> counters;  // likewise
+  std::mutex ticking;
+
+  // About once a second, on the poll threads: any of them, since one bus may be away.
+  void tick() {
+    const std::unique_lock lock(ticking, std::try_to_lock);
+    if (lock.owns_lock()) {
+      dead_letters->tick();
+      parked->tick();
+      writer->tick();
+    }
+  }
+  // All consumers at rest at once, then `change`.
+  Result<void> at_rest(std::size_t number, const std::function<void()>& change) {
+    if (number == consumers.size()) {
+      change();
+      return {};
+    }
+    Result<void> inner;
+    NARU_TRY_VOID(
+        consumers[number]->at_rest(config.pipelines.rest_max, [&] { inner = at_rest(number + 1, change); }));
+    return inner;
+  }
 };
 
 Prepper::Prepper(PrepperConfig config, bus::Bus& bus, ClusterAccess opensearch, telemetry::Registry& registry,
-                 telemetry::Health& health)
-    : parts_(std::make_unique<Parts>(std::move(config), bus, std::move(opensearch), registry, health)) {}
+                 telemetry::Health& health, std::vector<OtherBus> others)
+    : parts_(std::make_unique<Parts>(std::move(config), bus, std::move(opensearch), registry, health,
+                                     std::move(others))) {}
 
 Prepper::~Prepper() {
   stop(std::chrono::milliseconds(0));
@@ -154,21 +180,23 @@ Result<void> Prepper::start() {
     NARU_TRY_VOID(parts.reloader->load());
   }
   if (!parts.config.count.rules.empty() || parts.config.count.builtin != nullptr) {
-    parts.counter = std::make_unique<CountService>(parts.config.count, parts.config.topics, parts.bus,
-                                                   parts.pipelines, parts.registry, parts.health);
-    NARU_TRY_VOID(parts.counter->start());
+    const auto count = [&](bus::Bus& bus, const std::string& cluster) -> Result<void> {
+      CountConfig config = parts.config.count;
+      config.cluster = cluster;
+      parts.counters.push_back(std::make_unique<CountService>(config, parts.config.topics, bus,
+                                                              parts.pipelines, parts.registry, parts.health));
+      return parts.counters.back()->start();
+    };
+    NARU_TRY_VOID(count(parts.bus, ""));
+    for (const OtherBus& other : parts.others) {
+      NARU_TRY_VOID(count(*other.bus, other.name));
+    }
   }
   if (parts.config.index) {
     NARU_TRY_VOID(start_index());
   }
   if (parts.reloader != nullptr) {
-    parts.reloader->start([&parts](const std::function<void()>& change) -> Result<void> {
-      if (parts.consumer != nullptr) {
-        return parts.consumer->at_rest(parts.config.pipelines.rest_max, change);
-      }
-      change();
-      return {};
-    });
+    parts.reloader->start([&parts](const std::function<void()>& change) { return parts.at_rest(0, change); });
   }
   return {};
 }
@@ -210,23 +238,38 @@ Result<void> Prepper::start_index() {
       },
       parts.registry, parts.config.pipeline);
   parts.writer->set_parking(parts.parking.get());
-  parts.consumer = std::make_unique<Consumer>(
-      consumer_config(parts.config), parts.bus,
-      [&parts](const std::string& cluster_id) {
-        parts.dead_letters->set_cluster_id(cluster_id);
-        return std::make_unique<Encoder>(
-            encoder_config(parts.config, cluster_id, *parts.writer, parts.pipelines, &parts.tap),
-            *parts.admin, parts);
-      },
-      [&parts] {
-        parts.dead_letters->tick();
-        parts.parked->tick();
-        parts.writer->tick();
-      },
-      parts.registry, parts.health, &parts.pipeline_metrics);
+  const auto consume = [&parts](bus::Bus& bus, const std::string& cluster) {
+    ConsumerConfig config = consumer_config(parts.config);
+    const bool only_half = !parts.others.empty();
+    if (!cluster.empty()) {
+      config.pipeline += "@" + cluster;
+      config.bus_name += " " + cluster;
+    }
+    if (only_half) {  // the bound is of the process
+      config.bytes_max =
+          std::max(config.bytes_max / (1 + parts.others.size()), parts.config.bulk.batch_bytes_max * 2);
+    }
+    parts.consumers.push_back(std::make_unique<Consumer>(
+        std::move(config), bus,
+        [&parts, first = cluster.empty()](const std::string& cluster_id) {
+          if (first) {
+            parts.dead_letters->set_cluster_id(cluster_id);
+          }
+          return std::make_unique<Encoder>(encoder_config(parts.config, cluster_id, *parts.writer,
+                                                          parts.pipelines, first ? &parts.tap : nullptr),
+                                           *parts.admin, parts);
+        },
+        [&parts] { parts.tick(); }, parts.registry, parts.health, &parts.pipeline_metrics));
+  };
+  consume(parts.bus, "");
+  for (const OtherBus& other : parts.others) {
+    consume(*other.bus, other.name);
+  }
   parts.writer->start();
   parts.parking->start();
-  parts.consumer->start();
+  for (const auto& consumer : parts.consumers) {
+    consumer->start();
+  }
   if (parts.config.datasets.lifecycle.driver != LifecycleBy::kOff) {
     parts.lifecycle =
         std::make_unique<LifecycleDriver>(parts.config.datasets, parts.config.consume.group + "-lifecycle",
@@ -238,18 +281,18 @@ Result<void> Prepper::start_index() {
 
 std::size_t Prepper::stop(std::chrono::milliseconds drain) {
   Parts& parts = *parts_;
-  if (parts.counter != nullptr) {
-    parts.counter->stop();
+  for (const auto& counter : parts.counters) {
+    counter->stop();
   }
-  if (parts.consumer == nullptr) {
-    if (parts.reloader != nullptr) {
-      parts.reloader->stop();
-    }
-    return 0;
+  std::size_t left = 0;
+  for (const auto& consumer : parts.consumers) {
+    left += consumer->stop(drain);
   }
-  std::size_t left = parts.consumer->stop(drain);
   if (parts.reloader != nullptr) {
     parts.reloader->stop();
+  }
+  if (parts.consumers.empty()) {
+    return 0;
   }
   if (parts.lifecycle != nullptr) {
     parts.lifecycle->stop();
@@ -257,7 +300,9 @@ std::size_t Prepper::stop(std::chrono::milliseconds drain) {
   left += parts.parking->stop(std::chrono::milliseconds(0));
   parts.admin->stop();
   parts.writer->stop();
-  parts.consumer->join();
+  for (const auto& consumer : parts.consumers) {
+    consumer->join();
+  }
   parts.parking->join();
   parts.dead_letters->flush(std::chrono::seconds(1));
   parts.parked->flush(std::chrono::seconds(1));
@@ -272,15 +317,20 @@ bool Prepper::answer(net::HttpRequest& request, net::Responder& respond) {
 Progress Prepper::progress() const {
   const Parts& parts = *parts_;
   Progress out;
-  if (parts.consumer == nullptr) {
+  if (parts.consumers.empty()) {
     return out;
   }
-  const Consumer::Progress consumed = parts.consumer->progress();
   const BulkWriter::Totals written = parts.writer->totals();
-  out.records = consumed.records;
-  out.in_flight = consumed.in_flight;
-  out.lag = consumed.lag;
-  out.oldest_unfinished_seconds = consumed.oldest_unfinished_seconds;
+  for (const auto& consumer : parts.consumers) {
+    const Consumer::Progress consumed = consumer->progress();
+    out.records += consumed.records;
+    out.in_flight += consumed.in_flight;
+    out.lag += consumed.lag;
+    if (consumed.oldest_unfinished_seconds) {
+      out.oldest_unfinished_seconds =
+          std::max(out.oldest_unfinished_seconds.value_or(0), *consumed.oldest_unfinished_seconds);
+    }
+  }
   out.created = written.created;
   out.duplicates = written.duplicates;
   out.dead_letters = written.dead_letters + parts.undecodable;

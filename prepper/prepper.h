@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "core/base/result.h"
 #include "core/bus/bus.h"
@@ -33,11 +35,19 @@ struct Progress {
   std::optional<double> oldest_unfinished_seconds;
 };
 
+// A further cluster that records are read from.
+struct OtherBus {
+  std::string name;
+  bus::Bus* bus = nullptr;
+};
+
 class Prepper {
  public:
-  // The references must outlive this.
+  // The references must outlive this. Records are read from `bus` and from `others`, each with the group's
+  // positions of its own; dead letters and what is parked go to `bus`. A record that is on two of them
+  // becomes one document, by its identity.
   Prepper(PrepperConfig config, bus::Bus& bus, ClusterAccess opensearch, telemetry::Registry& registry,
-          telemetry::Health& health);
+          telemetry::Health& health, std::vector<OtherBus> others = {});
   ~Prepper();
 
   // kInvalidArgument: the mappings directory; kUnavailable, kIo: the bus cannot make a producer at all.

@@ -181,6 +181,9 @@ void validate(const OpenSearchConfig& config, config::Errors& errors) {
 void describe(config::Schema<ProgramConfig>& s) {
   const auto own = []<class M>(M PrepperConfig::* member) { return static_cast<M ProgramConfig::*>(member); };
   s.field("kafka", &ProgramConfig::kafka, "The bus that records come from and dead letters go to.");
+  s.field("clusters", &ProgramConfig::clusters,
+          "Further Kafka clusters: records are read from all of them, dead letters go to the first that "
+          "takes them.");
   s.field("opensearch", &ProgramConfig::opensearch, "The cluster that documents go to.");
   s.field("datasets_file", &ProgramConfig::datasets_file,
           "Declaration of data sets, cluster and topics, such as config/datasets.yaml; empty: its defaults.");

@@ -9,6 +9,7 @@
 #include "core/net/http.h"
 #include "core/net/http_client.h"
 #include "core/net/tls.h"
+#include "core/program/clusters.h"
 #include "core/program/net_config.h"
 #include "prepper/config.h"
 #include "prepper/write/cluster_access.h"
@@ -26,6 +27,7 @@ struct OpenSearchConfig {
 
 struct ProgramConfig : PrepperConfig {
   bus::KafkaBusConfig kafka;
+  program::ClustersConfig clusters;
   OpenSearchConfig opensearch;
   std::string datasets_file;  // read by load_program_config()
   program::ListenerConfig admin{.address = "127.0.0.1:8082", .tls = {}, .insecure = false};

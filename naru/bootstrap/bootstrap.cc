@@ -20,8 +20,23 @@ Result<std::vector<prepper::Change>> bootstrap(const prepper::ProgramConfig& con
   const auto opensearch = access.any();
   const prepper::BootstrapTargets targets{
       .opensearch = opensearch.get(), .bus = bus.get(), .accept_loss = options.accept_loss};
-  return options.apply ? prepper::apply(config, targets, wall_now())
-                       : prepper::plan(config, targets, wall_now());
+  const auto work = [&](const prepper::BootstrapTargets& on) {
+    return options.apply ? prepper::apply(config, on, wall_now()) : prepper::plan(config, on, wall_now());
+  };
+  NARU_TRY(std::vector<prepper::Change> changes, work(targets));
+  // Each further cluster has the same topics: keys keep to their partitions when records go there.
+  for (const program::ClusterEntry& entry : config.clusters.more) {
+    NARU_TRY(const auto other, bus::make_kafka_bus(entry.kafka));
+    auto made = work({.opensearch = nullptr, .bus = other.get(), .accept_loss = options.accept_loss});
+    if (!made) {
+      return fail(made.error().with_context("cluster " + entry.name));
+    }
+    for (prepper::Change& change : *made) {
+      change.subject += " on cluster " + entry.name;
+      changes.push_back(std::move(change));
+    }
+  }
+  return changes;
 }
 
 }  // namespace

@@ -25,6 +25,15 @@ std::uint64_t nanos(std::chrono::milliseconds duration) {
 
 }  // namespace
 
+namespace {
+
+// What tells the checks of several buses apart.
+std::string suffix_of(const ConsumerConfig& config) {
+  return config.bus_name == ConsumerConfig().bus_name ? std::string() : ", " + config.bus_name;
+}
+
+}  // namespace
+
 Consumer::Consumer(ConsumerConfig config, bus::Bus& bus,
                    std::function<std::unique_ptr<Encoder>(const std::string&)> make_encoder,
                    std::function<void()> tick, telemetry::Registry& registry, telemetry::Health& health,
@@ -86,9 +95,10 @@ Consumer::~Consumer() {
 }
 
 void Consumer::start() {
-  health_.set_dependency("bus", false, "has not answered yet");
-  age_check_ = health_.watch_age("prepper oldest unfinished record", kOldestUnfinishedMax,
-                                 [this] { return progress().oldest_unfinished_seconds; });
+  health_.set_dependency(config_.bus_name, false, "has not answered yet");
+  age_check_ =
+      health_.watch_age("prepper oldest unfinished record" + suffix_of(config_), kOldestUnfinishedMax,
+                        [this] { return progress().oldest_unfinished_seconds; });
   thread_ = std::thread([this] { run(); });
 }
 
@@ -213,12 +223,13 @@ bool Consumer::open_consumer() {
       consumer = bus_.consumer(wanted, *this);
       if (consumer) {
         cluster_id_ = *id;
+        shared_cluster_id_ = std::make_shared<const std::string>(cluster_id_);
         consumer_ = std::move(*consumer);
         return true;
       }
     }
     const std::string reason = id ? consumer.error().message() : id.error().message();
-    health_.set_dependency("bus", false, reason);
+    health_.set_dependency(config_.bus_name, false, reason);
     if (const std::uint64_t now = monotonic_now(); logged == 0 || now - logged > kLogEvery) {
       logged = now;
       telemetry::log_warn("prepper", "the bus cannot be read yet: {}", reason);
@@ -238,7 +249,7 @@ void Consumer::run() {
 }
 
 void Consumer::consume() {
-  health_.set_dependency("bus", true);
+  health_.set_dependency(config_.bus_name, true);
   for (std::uint32_t i = 0; i < config_.concurrency; ++i) {
     workers_.emplace_back([this, i] { work(i); });
   }
@@ -269,7 +280,7 @@ void Consumer::consume() {
     records.clear();
     const Result<void> polled = consumer_->poll(records, kPollRecordsMax, kPollWait);
     if (!polled) {
-      health_.set_dependency("bus", false, polled.error().message());
+      health_.set_dependency(config_.bus_name, false, polled.error().message());
       if (failed_logged == 0 || now - failed_logged > kLogEvery) {
         failed_logged = now;
         telemetry::log_warn("prepper", "reading the bus fails: {}", polled.error().message());
@@ -279,7 +290,7 @@ void Consumer::consume() {
       }
     } else if (failed_logged != 0 || ticked_at == 0) {
       failed_logged = 0;
-      health_.set_dependency("bus", true);
+      health_.set_dependency(config_.bus_name, true);
     }
     take_in(records);
     if (now - committed_at >= nanos(config_.commit_interval)) {
@@ -378,6 +389,7 @@ void Consumer::take_in(std::vector<bus::InRecord>& records) {
     auto message = std::make_shared<SourceMessage>(std::move(record), signal->second, partition.generation,
                                                    this, partition.ledger);
     message->charged_bytes = bytes;
+    message->cluster_id = shared_cluster_id_;
     budget_.charge(bytes);
     partition.ledger->add_held_bytes(static_cast<std::int64_t>(bytes));
     messages.push_back(std::move(message));
@@ -555,7 +567,7 @@ void Consumer::watch_retention(const std::map<bus::TopicPartition, std::int64_t>
       telemetry::log_error("prepper", "{}", reason);
     }
   }
-  health_.set("prepper retention", !alarm, reason);
+  health_.set("prepper retention" + suffix_of(config_), !alarm, reason);
 }
 
 Consumer::Progress Consumer::progress() const {

@@ -44,6 +44,7 @@ struct ConsumerConfig {
   std::chrono::milliseconds linger{200};  // an open batch is handed over after this
   std::chrono::milliseconds commit_interval{1'000};
   std::string pipeline = "main";
+  std::string bus_name = "bus";  // among the things that this process depends on
 };
 
 class Consumer : public CompletionSink, private bus::RebalanceListener {
@@ -127,6 +128,7 @@ class Consumer : public CompletionSink, private bus::RebalanceListener {
   flow::ByteBudget budget_;
   std::map<std::string, otlp::Signal, std::less<>> signals_;  // by topic
   std::string cluster_id_;
+  std::shared_ptr<const std::string> shared_cluster_id_;        // for its messages
   std::map<std::string, std::chrono::milliseconds> retention_;  // by topic
   std::uint64_t retention_due_ = 0, retention_logged_ = 0;
 

@@ -71,6 +71,11 @@ CountService::CountService(CountConfig config, TopicsConfig topics, bus::Bus& bu
       rules_refused_(registry.counter("naru_rules_reloads_refused_total",
                                       "Changed rules that were refused; those before went on.")) {}
 
+// Tells the checks of several clusters apart.
+std::string CountService::named(const std::string& check) const {
+  return config_.cluster.empty() ? check : check + " " + config_.cluster;
+}
+
 CountService::~CountService() {
   stop();
 }
@@ -78,8 +83,8 @@ CountService::~CountService() {
 Result<void> CountService::start() {
   NARU_TRY(rules_, directory_.look());
   NARU_TRY_VOID(compile(rules_));
-  health_.set("rules", true);
-  health_.set_dependency("rules-bus", false, "has not answered yet");
+  health_.set(named("rules"), true);
+  health_.set_dependency(named("rules-bus"), false, "has not answered yet");
   const UnixNanos started = wall_now();
   const auto lag = [this, started] {
     const UnixNanos from = std::max(caught_up_to_.load(), started);
@@ -87,8 +92,9 @@ Result<void> CountService::start() {
     return now <= from ? 0.0 : static_cast<double>(now - from) / static_cast<double>(kNanosPerSecond);
   };
   tokens_.push_back(registry_.sampled_gauge(
-      "naru_rules_lag_seconds", "Age of the time up to which this counter has counted everything.", {}, lag));
-  tokens_.push_back(health_.watch_age("rules-blind",
+      "naru_rules_lag_seconds", "Age of the time up to which this counter has counted everything.",
+      config_.cluster.empty() ? telemetry::Labels{} : telemetry::Labels{{"cluster", config_.cluster}}, lag));
+  tokens_.push_back(health_.watch_age(named("rules-blind"),
                                       std::chrono::duration<double>(config_.blind_after).count(),
                                       [lag] { return std::optional(lag()); }));
   thread_ = std::thread([this] { run(); });
@@ -114,7 +120,7 @@ void CountService::run() {
     if (stepped) {
       continue;
     }
-    health_.set_dependency("rules-bus", false, stepped.error().message());
+    health_.set_dependency(named("rules-bus"), false, stepped.error().message());
     if (const std::uint64_t now = monotonic_now(); now >= complain_at) {
       complain_at = now + kComplainEvery;
       telemetry::log_warn(kComponent, "rules cannot be counted now, trying on: {}",
@@ -273,7 +279,7 @@ Result<void> CountService::publish(UnixNanos now) {
   caught_up_to_ = oldest;
   publications_.add();
   show_groups(counted);
-  health_.set_dependency("rules-bus", true);
+  health_.set_dependency(named("rules-bus"), true);
   show_stats();
   return {};
 }
@@ -358,14 +364,14 @@ Result<void> CountService::look_at_rules(UnixNanos now) {
     refuse(compiled.error().message());
     return {};
   }
-  health_.set("rules", true);
+  health_.set(named("rules"), true);
   telemetry::log_info(kComponent, "counting by {} rules", rules_->rules().size());
   return {};
 }
 
 void CountService::refuse(const std::string& why) {
   rules_refused_.add();
-  health_.set("rules", false, "the rules changed and are refused; those before go on: " + why);
+  health_.set(named("rules"), false, "the rules changed and are refused; those before go on: " + why);
   telemetry::log_error(kComponent, "the changed rules are refused, those before go on:\n{}", why);
 }
 

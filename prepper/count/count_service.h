@@ -75,6 +75,7 @@ class CountService final : private bus::RebalanceListener {
   void show_stats();
   void show_groups(const std::vector<rules::RuleCount>& counts);
   void refuse(const std::string& why);
+  std::string named(const std::string& check) const;
 
   const CountConfig config_;
   const TopicsConfig topics_;

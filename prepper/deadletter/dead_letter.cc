@@ -185,7 +185,8 @@ bus::OutRecord make_dead_letter(const DeadLetterContext& context, const SourceMe
                                 .first_failed_at = first,
                                 .failed_at = now,
                                 .pipeline = context.pipeline});
-  bus::Origin origin = bus::origin_of(message.record, context.cluster_id);
+  bus::Origin origin = bus::origin_of(
+      message.record, message.cluster_id != nullptr ? *message.cluster_id : context.cluster_id);
   if (ordinal != kWholeMessage) {
     origin.index += ordinal;
   }

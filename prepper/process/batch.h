@@ -43,10 +43,11 @@ struct SourceMessage {
   const std::uint64_t generation;  // of the partition's assignment
   CompletionSink* const sink;
   const std::shared_ptr<PartitionLedger> ledger;
-  LedgerTally tally;                      // complete when the message is finished
-  std::uint64_t records = 0;              // set by the encoder before it lets go of its hold
-  std::uint64_t documents = 0;            // set likewise: documents made of these
-  std::uint64_t letters = 0;              // set likewise: dead letters made of these at once
+  std::shared_ptr<const std::string> cluster_id;  // that it comes from; may be null: the only one
+  LedgerTally tally;                              // complete when the message is finished
+  std::uint64_t records = 0;                      // set by the encoder before it lets go of its hold
+  std::uint64_t documents = 0;                    // set likewise: documents made of these
+  std::uint64_t letters = 0;                      // set likewise: dead letters made of these at once
   std::uint64_t created = 0;              // set likewise: documents and letters beyond one for each record
   std::uint64_t dropped = 0;              // set likewise: records that pipelines want no document of
   std::uint64_t merged = 0;               // set likewise: records that went into data points

@@ -1,0 +1,182 @@
+"""Two Kafka clusters: one is killed in mid-load and comes back. Nothing is lost, nothing is doubled."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from support import configs
+from support.bus import read_topic
+from support.detection import call
+from support.index import Index
+from support.naru import Program, eventually, run, write_config
+from support.records import log_request
+from support.services.kafka import KafkaCluster
+from support.services.opensearch import OpenSearchCluster
+
+RECORDS = 50
+
+
+class Pair:
+    """Two clusters of one broker, `main` and `sub`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.main = KafkaCluster(directory / "main")
+        self.sub = KafkaCluster(directory / "sub")
+
+    def __enter__(self) -> "Pair":
+        for cluster in (self.main, self.sub):
+            cluster.start()
+        for cluster in (self.main, self.sub):
+            cluster.wait_ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for cluster in (self.main, self.sub):
+            cluster.stop()
+
+    def create(self, topics: dict[str, str]) -> None:
+        for cluster in (self.main, self.sub):
+            admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+            made = admin.create_topics([NewTopic(name, 4, 1) for name in topics.values()])
+            for future in made.values():
+                future.result(30)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with Pair(tmp_path / "kafka") as running:
+        yield running
+
+
+class Sender(threading.Thread):
+    """Sends requests as an agent does: each again, with the same bytes, until it is acknowledged."""
+
+    def __init__(self, url: str, dataset: str) -> None:
+        super().__init__(daemon=True)
+        self._url = url + "/v1/logs"
+        self._dataset = dataset
+        self._source = uuid.uuid4().hex[:16]
+        self.stop = False
+        self.acknowledged = 0
+        self.again = 0
+        self.times: list[float] = []
+
+    def run(self) -> None:
+        while not self.stop:
+            begin = self.acknowledged
+            bodies = [f"{self._source} {begin + i}" for i in range(RECORDS)]
+            body = log_request(self._source, self._dataset, bodies, time.time_ns(), begin)
+            while not self._post(body):
+                self.again += 1
+                time.sleep(0.1)
+            self.acknowledged += RECORDS
+            self.times.append(time.monotonic())
+
+    def _post(self, body: bytes) -> bool:
+        request = urllib.request.Request(self._url, body, {"Content-Type": "application/x-protobuf"}, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, TimeoutError):
+            return False
+
+    def gap(self) -> float:
+        """The longest time without an acknowledgement."""
+        return max(after - before for before, after in zip(self.times, self.times[1:]))
+
+
+def clusters(pair: Pair, **more: Any) -> dict[str, Any]:
+    sub = {"name": "sub", "kafka": {"brokers": pair.sub.bootstrap}}
+    return {"clusters": {"more": [sub], "switch_after": "2s", "return_after": "5s", **more}}
+
+
+def test_a_cluster_that_is_killed_in_mid_load_and_comes_back_loses_and_doubles_nothing(
+    pair: Pair, opensearch: OpenSearchCluster, tmp_path: Path
+) -> None:
+    name = f"pair{uuid.uuid4().hex[:6]}"
+    topics = configs.own_topics(name)
+    begin = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"\n  {time.monotonic() - begin:6.1f} s {text}", end="")
+
+    bootstrap = configs.prepper(pair.main.bootstrap, opensearch.url) | {"topics": topics, "consume": {"group": name}}
+    prepper = bootstrap | clusters(pair) | configs.declared(tmp_path / "datasets.yaml", lifecycle={"driver": "off"})
+    collector = configs.collector(tmp_path / "collector", pair.main.bootstrap) | {"topics": topics} | clusters(pair)
+    done = run("naru", "bootstrap", "--config", str(write_config(tmp_path / "prepper.yaml", prepper)), "--apply")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with ExitStack() as started:
+        started.enter_context(Program.configured("naru-prepper", prepper, tmp_path / "prepper"))
+        front = started.enter_context(Program.configured("naru-collector", collector, tmp_path / "collector-log"))
+        eventually(lambda: front.metric("naru_dependency_up", name="bus") == 1, 30, "the collector knows its topics")
+        sender = Sender(front.url("otlp-http"), name)
+        sender.start()
+        eventually(lambda: sender.acknowledged >= 2_000, 60, "a load")
+        pair.main.brokers[0].kill()
+        killed, before = time.monotonic(), sender.acknowledged
+        say(f"main is killed after {before} records")
+        eventually(lambda: sender.acknowledged > before + 5 * RECORDS, 60, "records are acknowledged again")
+        assert front.metric("naru_bus_active_cluster") == 1
+        say(f"they go to sub, {next(at for at in sender.times if at > killed + 0.5) - killed:.1f} s after the kill")
+        time.sleep(5)
+        pair.main.brokers[0].start()
+        say(f"main is back, {sender.acknowledged} records")
+        eventually(lambda: front.metric("naru_bus_active_cluster") == 0, 90, "the return to main", 0.2)
+        say(f"they go to main again, {sender.acknowledged} records")
+        back = sender.acknowledged
+        eventually(lambda: sender.acknowledged > back + 20 * RECORDS, 60, "records are acknowledged again")
+        sender.stop = True
+        sender.join(60)
+        index = Index(opensearch.url, f"logs-otel-v1-{name}-*")
+        found = eventually(lambda: n if (n := index.count()) >= sender.acknowledged else None, 120, "every record is found", 1)
+        on_sub = sum(1 for record in read_topic(pair.sub.bootstrap, topics["logs"]))
+        say(f"{sender.acknowledged} acknowledged, {found} found, {on_sub} requests on sub; longest gap {sender.gap():.1f} s\n")
+        assert found == sender.acknowledged
+        assert on_sub > 0
+        time.sleep(3)  # nothing comes later
+        assert index.count() == sender.acknowledged
+
+
+def test_a_route_of_alerting_moves_the_collector(pair: Pair, tmp_path: Path) -> None:
+    name = f"told{uuid.uuid4().hex[:6]}"
+    topics = configs.own_topics(name)
+    pair.create(topics)
+    routes = [{"name": "main", "watch": "kafka.main"}, {"name": "sub"}]
+    with ExitStack() as started:
+        alerting = started.enter_context(
+            Program.configured(
+                "naru-alerting",
+                configs.alerting(pair.sub.bootstrap, targets=[{"name": "kafka", "routes": routes, "hold": "0s"}]),
+                tmp_path / "alerting",
+            )
+        )
+        collector = configs.collector(tmp_path / "collector", pair.main.bootstrap) | {"topics": topics}
+        collector |= clusters(pair, follow={"alerting": [alerting.url("admin")]})
+        front = started.enter_context(Program.configured("naru-collector", collector, tmp_path / "log"))
+        sender = Sender(front.url("otlp-http"), name)
+        sender.start()
+        eventually(lambda: sender.acknowledged >= 500, 60, "a load")
+        body = {"target": "kafka.main", "level": "CRITICAL", "status": "firing", "fingerprint": "f", "startsAt": "2026-11-27T00:00:00Z"}
+        eventually(lambda: call("POST", alerting.url("admin") + "/webhooks/generic", body)[0] == 200, 30, "a leader")
+        eventually(lambda: front.metric("naru_bus_active_cluster") == 1, 10, "the collector follows", 0.02)
+        moved = sender.acknowledged
+        eventually(lambda: sender.acknowledged > moved + 10 * RECORDS, 30, "records are acknowledged there")
+        sender.stop = True
+        sender.join(60)
+        on_main = [record.value for record in read_topic(pair.main.bootstrap, topics["logs"])]
+        on_sub = [record.value for record in read_topic(pair.sub.bootstrap, topics["logs"])]
+        assert on_sub
+        # Drained: everything is on exactly one of them.
+        assert len(on_main) + len(on_sub) == sender.acknowledged // RECORDS
+        assert not set(on_main) & set(on_sub)
