@@ -43,22 +43,6 @@ int status_of(const Error& error) {
   }
 }
 
-// What stands behind `prefix`, %-decoding undone.
-std::string decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
-      out += static_cast<char>(value);
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 // "30s", "500ms" or seconds.
 std::chrono::milliseconds parse_wait(std::string_view text) {
   double number = 0;
@@ -116,10 +100,10 @@ bool Api::answer(net::HttpRequest& request, net::Responder& respond) {
   if (path.starts_with(kWebhooks)) {
     webhook(path.substr(kWebhooks.size()), request, std::move(respond));
   } else if (path == kStatus || path.starts_with(std::string(kStatus) + "/")) {
-    status(decoded(std::string_view(path).substr(std::min(path.size(), kStatus.size() + 1))), request,
-           std::move(respond));
+    status(net::percent_decoded(std::string_view(path).substr(std::min(path.size(), kStatus.size() + 1))),
+           request, std::move(respond));
   } else if (path.starts_with(kRoutes)) {
-    routes(decoded(std::string_view(path).substr(kRoutes.size())), request, std::move(respond));
+    routes(net::percent_decoded(std::string_view(path).substr(kRoutes.size())), request, std::move(respond));
   } else if (path == kLimits || path.starts_with(std::string(kLimits) + "/")) {
     limits(path.substr(std::min(path.size(), kLimits.size() + 1)), request, std::move(respond));
   } else if (path == kOverview) {
@@ -296,11 +280,11 @@ void Api::limits(const std::string& rest, net::HttpRequest& request, net::Respon
   }
   constexpr std::string_view kAcquire = "/acquire";
   if (rest.ends_with(kAcquire) && request.method == "POST") {
-    limits_.acquire(decoded(std::string_view(rest).substr(0, rest.size() - kAcquire.size())), request.body,
-                    std::move(respond));
+    limits_.acquire(net::percent_decoded(std::string_view(rest).substr(0, rest.size() - kAcquire.size())),
+                    request.body, std::move(respond));
     return;
   }
-  const std::string name = decoded(rest);
+  const std::string name = net::percent_decoded(rest);
   if (request.method == "GET") {
     if (!settled_.leads()) {
       respond(not_leading());

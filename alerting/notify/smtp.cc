@@ -2,7 +2,6 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,48 +13,20 @@
 #include "core/base/address.h"
 #include "core/base/bytes.h"
 #include "core/base/clock.h"
+#include "core/net/tcp_connect.h"
 
 namespace naru::alerting {
 namespace {
 
 class Connection {
  public:
-  explicit Connection(std::uint64_t deadline) : deadline_(deadline) {}
-  ~Connection() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-
-  Result<void> open(const Address& address) {
-    addrinfo hints{};
-    hints.ai_socktype = SOCK_STREAM;
-    addrinfo* found = nullptr;
-    const int code =
-        ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
-    if (code != 0) {
-      return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", address.host, ::gai_strerror(code)));
-    }
-    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, &::freeaddrinfo);
-    fd_ = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0 || (::connect(fd_, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS)) {
-      return fail(ErrorCode::kUnavailable, fmt::format("{}: {}", address.text(), std::strerror(errno)));
-    }
-    NARU_TRY_VOID(wait(POLLOUT));
-    int error = 0;
-    socklen_t size = sizeof(error);
-    ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
-    return error == 0
-               ? Result<void>()
-               : fail(ErrorCode::kUnavailable, fmt::format("{}: {}", address.text(), std::strerror(error)));
-  }
+  Connection(net::TcpSocket socket, std::uint64_t deadline)
+      : socket_(std::move(socket)), deadline_(deadline) {}
 
   Result<void> write(std::string_view bytes) {
     while (!bytes.empty()) {
       NARU_TRY_VOID(wait(POLLOUT));
-      const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      const ssize_t n = ::send(socket_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (n < 0 && errno != EAGAIN) {
         return fail(ErrorCode::kUnavailable, std::strerror(errno));
       }
@@ -72,7 +43,7 @@ class Connection {
       while ((end = buffered_.find('\n')) == std::string::npos) {
         NARU_TRY_VOID(wait(POLLIN));
         char bytes[1024];
-        const ssize_t n = ::recv(fd_, bytes, sizeof(bytes), 0);
+        const ssize_t n = ::recv(socket_.fd(), bytes, sizeof(bytes), 0);
         if (n == 0 || (n < 0 && errno != EAGAIN) || buffered_.size() > kReplyMax) {
           return fail(ErrorCode::kUnavailable, "the mail relay closed the connection");
         }
@@ -94,7 +65,7 @@ class Connection {
  private:
   Result<void> wait(short what) {
     const std::uint64_t now = monotonic_now();
-    pollfd entry{fd_, what, 0};
+    pollfd entry{socket_.fd(), what, 0};
     if (now >= deadline_ ||
         ::poll(&entry, 1, static_cast<int>((deadline_ - now) / kNanosPerMilli) + 1) <= 0) {
       return fail(ErrorCode::kTimeout, "the mail relay did not answer in time");
@@ -102,8 +73,8 @@ class Connection {
     return {};
   }
 
+  const net::TcpSocket socket_;
   const std::uint64_t deadline_;
-  int fd_ = -1;
   std::string buffered_;
 };
 
@@ -142,8 +113,9 @@ std::string mail_data(const Mail& mail, const std::string& date) {
 
 Result<void> send_mail(const std::string& relay, const Mail& mail, std::chrono::milliseconds timeout) {
   NARU_TRY(const Address address, parse_address(relay));
-  Connection connection(monotonic_now() + to_nanos(timeout));
-  NARU_TRY_VOID(connection.open(address));
+  const std::uint64_t deadline = monotonic_now() + to_nanos(timeout);
+  NARU_TRY(net::TcpSocket socket, net::tcp_connect(address, timeout));
+  Connection connection(std::move(socket), deadline);
   NARU_TRY_VOID(connection.expect('2', "the connection"));
   const auto say = [&](const std::string& command, char expected) -> Result<void> {
     NARU_TRY_VOID(connection.write(command + "\r\n"));

@@ -58,6 +58,11 @@ struct HttpResponse {
   std::string body;
 };
 
+// RFC 3986: what may stand in one part of a path, or in a query's value.
+std::string percent_encoded(std::string_view text);
+// A '%' without two hexadecimal digits stays as it is.
+std::string percent_decoded(std::string_view text);
+
 // A response with Content-Type set.
 HttpResponse text_response(int status, std::string body);
 HttpResponse json_response(int status, std::string body);

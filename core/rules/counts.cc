@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "core/base/byte_reader.h"
 #include "core/base/bytes.h"
 
 namespace naru::rules {
@@ -27,62 +28,6 @@ std::uint64_t zigzag(std::int64_t value) {
 std::int64_t unzigzag(std::uint64_t value) {
   return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
 }
-
-class Reader {
- public:
-  explicit Reader(std::string_view in) : in_(in) {}
-  std::uint64_t varint() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      if (in_.empty()) {
-        break;
-      }
-      const auto byte = static_cast<unsigned char>(in_.front());
-      in_.remove_prefix(1);
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) {
-        return value;
-      }
-    }
-    ok_ = false;
-    return 0;
-  }
-  template <std::unsigned_integral T>
-  T fixed() {
-    if (in_.size() < sizeof(T)) {
-      ok_ = false;
-      return 0;
-    }
-    const T value = load_le<T>(in_.data());
-    in_.remove_prefix(sizeof(T));
-    return value;
-  }
-  std::string_view text() {
-    const std::uint64_t size = varint();
-    if (!ok_ || size > in_.size()) {
-      ok_ = false;
-      return {};
-    }
-    const std::string_view value = in_.substr(0, size);
-    in_.remove_prefix(size);
-    return value;
-  }
-  // A number of things of at least one byte each.
-  std::size_t count() {
-    const std::uint64_t n = varint();
-    if (n > in_.size()) {
-      ok_ = false;
-      return 0;
-    }
-    return static_cast<std::size_t>(n);
-  }
-  bool ok() const { return ok_; }
-  bool empty() const { return in_.empty(); }
-
- private:
-  std::string_view in_;
-  bool ok_ = true;
-};
 
 void append_group(std::string& out, std::uint64_t rule, const GroupCount& group) {
   append_le(out, rule);
@@ -160,26 +105,26 @@ std::vector<std::string> encode(const Counts& counts, std::size_t bytes_max) {
 }
 
 Result<Counts> parse_counts(std::string_view value) {
-  Reader in(value);
+  ByteReader in(value);
   Counts out;
-  const auto version = in.fixed<std::uint8_t>();
+  const auto version = in.number<std::uint8_t>();
   if (in.ok() && version > kVersion) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("rule counts of version {}; update this program", version));
   }
-  out.last = in.fixed<std::uint8_t>() != 0;
-  out.from = static_cast<std::int64_t>(in.fixed<std::uint64_t>());
-  out.to = static_cast<std::int64_t>(in.fixed<std::uint64_t>());
-  out.caught_up_to = in.fixed<std::uint64_t>();
+  out.last = in.number<std::uint8_t>() != 0;
+  out.from = static_cast<std::int64_t>(in.number<std::uint64_t>());
+  out.to = static_cast<std::int64_t>(in.number<std::uint64_t>());
+  out.caught_up_to = in.number<std::uint64_t>();
   bool ok = in.ok() && version == kVersion && out.from <= out.to && out.from >= 0;
   while (ok && !in.empty()) {
-    const auto rule = in.fixed<std::uint64_t>();
+    const auto rule = in.number<std::uint64_t>();
     if (out.rules.empty() || out.rules.back().rule != rule) {
       out.rules.push_back({rule, {}});
     }
     GroupCount& group = out.rules.back().groups.emplace_back();
     for (std::size_t left = in.count(); left > 0 && in.ok(); --left) {
-      group.labels.emplace_back(in.text());
+      group.labels.emplace_back(in.bytes(in.varint()));
     }
     for (std::size_t left = in.count(); left > 0 && in.ok(); --left) {
       SecondCount& at = group.seconds.emplace_back();

@@ -22,16 +22,6 @@ constexpr std::chrono::milliseconds kAnswerTimeout{10'000};
 // Of naru-alerting, and of `naru up`.
 const std::vector<std::string> kDefaultAdmins = {"127.0.0.1:8083", "127.0.0.1:8081"};
 
-std::string percent_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 // The first instance that leads. kUnavailable: none does.
 Result<std::string> ask(const ControlOptions& options, const net::HttpRequest& request) {
   std::string token;
@@ -114,7 +104,7 @@ Result<net::HttpRequest> request_of(const ControlOptions& options) {
       : options.action == Action::kRouteGet || options.action == Action::kRouteSet ? "/v1/routes"
                                                                                    : "/v1/limits";
   request.target =
-      options.target.empty() ? base : fmt::format("{}/{}", base, percent_encoded(options.target));
+      options.target.empty() ? base : fmt::format("{}/{}", base, net::percent_encoded(options.target));
   if (!sets) {
     return request;
   }

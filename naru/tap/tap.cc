@@ -17,16 +17,6 @@ namespace {
 constexpr std::chrono::milliseconds kAnswerTimeout{5'000};
 constexpr std::chrono::milliseconds kBetweenLooks{250};
 
-std::string percent_encoded(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
-
 Result<std::uint64_t> tap(const TapOptions& options, const program::StopSignals& signals) {
   net::HttpClientConfig config;
   config.url = options.admin;
@@ -37,13 +27,13 @@ Result<std::uint64_t> tap(const TapOptions& options, const program::StopSignals&
   config.connect_timeout = kAnswerTimeout;
   NARU_TRY(const auto transport, net::make_http_client(config));
   const std::size_t dot = options.target.find('.');
-  std::string query =
-      fmt::format("{}?pipeline={}", prepper::Tap::kTarget, percent_encoded(options.target.substr(0, dot)));
+  std::string query = fmt::format("{}?pipeline={}", prepper::Tap::kTarget,
+                                  net::percent_encoded(options.target.substr(0, dot)));
   if (dot != std::string::npos) {
-    query += "&step=" + percent_encoded(options.target.substr(dot + 1));
+    query += "&step=" + net::percent_encoded(options.target.substr(dot + 1));
   }
   if (!options.when.empty()) {
-    query += "&when=" + percent_encoded(options.when);
+    query += "&when=" + net::percent_encoded(options.when);
   }
   std::uint64_t next = 0, shown = 0;
   simdjson::dom::parser parser;

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <utility>
 
+#include "core/base/byte_reader.h"
 #include "core/base/bytes.h"
 #include "core/base/check.h"
 #include "core/bus/local/consumer.h"
@@ -27,36 +28,9 @@ void append_text(std::string& out, std::string_view text) {
   out.append(text);
 }
 
-class Reader {
- public:
-  explicit Reader(std::string_view in) : in_(in) {}
-  template <std::unsigned_integral T>
-  T number() {
-    if (in_.size() < sizeof(T)) {
-      ok_ = false;
-      return 0;
-    }
-    const T value = load_le<T>(in_.data());
-    in_.remove_prefix(sizeof(T));
-    return value;
-  }
-  std::string_view text() {
-    const auto size = number<std::uint32_t>();
-    if (!ok_ || in_.size() < size) {
-      ok_ = false;
-      return {};
-    }
-    const std::string_view value = in_.substr(0, size);
-    in_.remove_prefix(size);
-    return value;
-  }
-  bool ok() const { return ok_; }
-  bool finished() const { return ok_ && in_.empty(); }
-
- private:
-  std::string_view in_;
-  bool ok_ = true;
-};
+std::string_view read_text(ByteReader& in) {
+  return in.bytes(in.number<std::uint32_t>());
+}
 
 }  // namespace
 
@@ -94,7 +68,7 @@ Result<void> Transactions::recover() {
       break;
     }
     for (const auto& entry : batch.entries) {
-      Reader in(entry.payload);
+      ByteReader in(entry.payload);
       if (in.number<std::uint16_t>() == kAppliedEntry) {
         open.erase(in.number<std::uint64_t>());
       } else if (Result<Intent> intent = decode(entry.payload)) {
@@ -270,26 +244,26 @@ std::string Transactions::encode(const Intent& intent) {
 }
 
 Result<Transactions::Intent> Transactions::decode(std::string_view payload) {
-  Reader in(payload);
+  ByteReader in(payload);
   Intent intent;
   const auto kind = in.number<std::uint16_t>();
   for (auto left = in.number<std::uint32_t>(); left > 0 && in.ok(); --left) {
     Destination record;
-    record.topic = in.text();
+    record.topic = read_text(in);
     record.partition = static_cast<std::int32_t>(in.number<std::uint32_t>());
     record.from = in.number<std::uint64_t>();
     record.flags = in.number<std::uint8_t>();
-    record.head = in.text();
-    record.body = in.text();
+    record.head = read_text(in);
+    record.body = read_text(in);
     intent.records.push_back(std::move(record));
   }
-  intent.group = in.text();
+  intent.group = read_text(in);
   for (auto left = in.number<std::uint32_t>(); left > 0 && in.ok(); --left) {
     Commit position;
-    position.partition.topic = in.text();
+    position.partition.topic = read_text(in);
     position.partition.partition = static_cast<std::int32_t>(in.number<std::uint32_t>());
     position.offset = static_cast<std::int64_t>(in.number<std::uint64_t>());
-    position.metadata = in.text();
+    position.metadata = read_text(in);
     intent.positions.push_back(std::move(position));
   }
   if (kind != kIntentEntry || !in.finished()) {
