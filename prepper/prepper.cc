@@ -240,12 +240,12 @@ Result<void> Prepper::start_index() {
   parts.writer->set_parking(parts.parking.get());
   const auto consume = [&parts](bus::Bus& bus, const std::string& cluster) {
     ConsumerConfig config = consumer_config(parts.config);
-    const bool only_half = !parts.others.empty();
+    const bool several_clusters = !parts.others.empty();
     if (!cluster.empty()) {
       config.pipeline += "@" + cluster;
       config.bus_name += " " + cluster;
     }
-    if (only_half) {  // the bound is of the process
+    if (several_clusters) {  // the bound is of the process
       config.bytes_max =
           std::max(config.bytes_max / (1 + parts.others.size()), parts.config.bulk.batch_bytes_max * 2);
     }

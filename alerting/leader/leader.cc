@@ -161,8 +161,7 @@ Result<void> Leader::join() {
   add(config_.control.state_topic, true);
   add(config_.control.counts_topic, false);
   topics.back().partitions = rules::kCountsPartitions;
-  topics.back().settings = {
-      {"retention.ms", std::to_string(std::chrono::milliseconds(rules::kCountsRetention).count())}};
+  topics.back().settings = {{"retention.ms", std::to_string(rules::kCountsRetention.count())}};
   NARU_TRY_VOID(bus_.ensure_topics(topics));
   NARU_TRY(producer_, bus_.producer());
   NARU_TRY(election_, bus_.consumer({.group = config_.control.group,
@@ -331,7 +330,7 @@ void Leader::close() {
 Result<void> Leader::lead(std::chrono::milliseconds wait) {
   Term& term = *term_;
   UnixNanos now = wall_now();
-  if (now >= look_at_partitions_ || term.blind.find("not known yet") != std::string::npos) {
+  if (now >= look_at_partitions_ || (!term.blind.empty() && !term.evaluator.knows_partitions())) {
     look_at_partitions_ = now + to_nanos(kLookAtPartitions);
     NARU_TRY_VOID(look_at_partitions(term, now));
   }
@@ -403,16 +402,10 @@ Result<void> Leader::lead(std::chrono::milliseconds wait) {
       if (plan.state().version.epoch == 0) {
         continue;
       }
-      const RouteConfig& route = plan.config().routes[plan.state().active];
-      for (const auto& effect : effects_.at(name)) {
-        effect->tell({.target = name,
-                      .from = {},
-                      .to = route.name,
-                      .url = route.url,
-                      .reason = plan.state().reason,
-                      .json = term.decider->route_json(name),
-                      .version = plan.state().version});
-      }
+      tell_effects(term, {.target = name,
+                          .from = {},
+                          .to = plan.config().routes[plan.state().active].name,
+                          .reason = plan.state().reason});
     }
   }
   return {};
@@ -563,37 +556,38 @@ void Leader::tell(Term& term, const Decisions& decisions, UnixNanos now) {
       continue;
     }
     changes_.add();
-    const RoutePlan& plan = *term.decider->plan(change.target);
-    const auto& routes = plan.config().routes;
-    const auto to = std::ranges::find(routes, change.to, &RouteConfig::name);
-    for (const auto& effect : effects_.at(change.target)) {
-      effect->tell({.target = change.target,
-                    .from = change.from,
-                    .to = change.to,
-                    .url = to == routes.end() ? std::string() : to->url,
-                    .reason = change.reason,
-                    .json = term.decider->route_json(change.target),
-                    .version = plan.state().version});
-    }
+    tell_effects(term,
+                 {.target = change.target, .from = change.from, .to = change.to, .reason = change.reason});
   }
   notifier_.tell(decisions, now);
+}
+
+void Leader::tell_effects(const Term& term, RouteTold told) {
+  const RoutePlan& plan = *term.decider->plan(told.target);
+  const auto& routes = plan.config().routes;
+  const auto to = std::ranges::find(routes, told.to, &RouteConfig::name);
+  told.url = to == routes.end() ? std::string() : to->url;
+  told.json = term.decider->route_json(told.target);
+  told.version = plan.state().version;
+  for (const auto& effect : effects_.at(told.target)) {
+    effect->tell(told);
+  }
 }
 
 // --- requests
 
 void Leader::submit(Apply apply, Answer answer) {
+  bool overloaded;
   {
     const std::lock_guard lock(mutex_);
     if (accepting_ && commands_.size() < config_.control.commands_max) {
       commands_.push_back({std::move(apply), std::move(answer)});
       return;
     }
-    if (accepting_) {
-      apply = nullptr;  // overloaded, answered below
-    }
+    overloaded = accepting_;
   }
-  answer(apply == nullptr ? fail(ErrorCode::kOverloaded, "too many requests wait; try again")
-                          : fail(ErrorCode::kUnavailable, "this instance does not lead; ask another"));
+  answer(overloaded ? fail(ErrorCode::kOverloaded, "too many requests wait; try again")
+                    : fail(ErrorCode::kUnavailable, "this instance does not lead; ask another"));
 }
 
 void Leader::set_limit(const std::string& name, double per_second, const std::string& who, Answer answer) {

@@ -81,6 +81,8 @@ class Leader final : private bus::RebalanceListener {
   std::vector<Command> take_commands();
   Result<void> commit(Term& term, const Decisions& decisions, UnixNanos now, bool positions);
   void tell(Term& term, const Decisions& decisions, UnixNanos now);
+  // Target, from, to and reason of `told` are given; the rest is filled in here.
+  void tell_effects(const Term& term, RouteTold told);
   static void answer_all(std::vector<Command>& commands, std::vector<Result<void>> results);
 
   const AlertingConfig config_;

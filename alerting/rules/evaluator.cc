@@ -398,14 +398,22 @@ void Evaluator::tick(UnixNanos now, std::vector<LevelChange>& out) {
   }
 }
 
+bool Evaluator::is_used(otlp::Signal signal) const {
+  return std::ranges::any_of(rules_->rules(), [&](const Rule& rule) { return rule.signal == signal; });
+}
+
+bool Evaluator::knows_partitions() const {
+  return std::ranges::none_of(otlp::kSignals, [&](otlp::Signal signal) {
+    return is_used(signal) && signals_[index_of(signal)].expected.empty();
+  });
+}
+
 std::string Evaluator::blind(UnixNanos now) const {
   for (const otlp::Signal signal : otlp::kSignals) {
-    const bool used =
-        std::ranges::any_of(rules_->rules(), [&](const Rule& rule) { return rule.signal == signal; });
-    const SignalState& state = signals_[index_of(signal)];
-    if (!used) {
+    if (!is_used(signal)) {
       continue;
     }
+    const SignalState& state = signals_[index_of(signal)];
     for (const rules::Feed& feed : state.expected) {
       const auto found = feeds_.find(feed);
       if (found == feeds_.end() || found->second.caught_up_to == 0) {

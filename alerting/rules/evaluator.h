@@ -76,6 +76,8 @@ class Evaluator {
 
   // Why nothing goes down now: "logs: ..."; empty while all is seen.
   std::string blind(UnixNanos now) const;
+  // Every signal that rules look at has partitions that are expected.
+  bool knows_partitions() const;
   // Of the signal; nullopt: not every partition has told yet.
   std::optional<UnixNanos> caught_up_to(otlp::Signal signal) const;
   // How far back counts must be read again after a restart.
@@ -89,6 +91,8 @@ class Evaluator {
   std::uint64_t unknown() const { return unknown_; }  // counts of rules that are not known here
 
  private:
+  bool is_used(otlp::Signal signal) const;
+
   struct Group {
     std::uint32_t rule = 0;
     std::vector<std::string> values;

@@ -55,7 +55,7 @@ struct Counts {
 
 inline constexpr std::size_t kCountsBytesMax = 900'000;
 // Of the topic: the longest window, `for` and what a restart may take. Whoever comes first makes it.
-inline constexpr std::chrono::hours kCountsRetention{6};
+inline constexpr std::chrono::milliseconds kCountsRetention = std::chrono::hours(6);
 inline constexpr std::int32_t kCountsPartitions = 4;
 
 // One value, or several when they would be larger than `bytes_max`.

@@ -488,8 +488,7 @@ std::vector<bus::TopicConfig> declared_topics(const TopicsDeclaration& declared,
                                        topic("naru.rule-state", 1, true),
                                        topic("naru.leader", 1, false)};
   out[3].settings.emplace("max.message.bytes", kDeadLetterBytesMax);
-  out[4].settings.insert_or_assign(
-      "retention.ms", std::to_string(std::chrono::milliseconds(rules::kCountsRetention).count()));
+  out[4].settings.insert_or_assign("retention.ms", std::to_string(rules::kCountsRetention.count()));
   return out;
 }
 

@@ -144,8 +144,7 @@ Result<void> CountService::connect() {
   topic.name = config_.topic;
   topic.partitions = config_.partitions;
   topic.replication = config_.replication;
-  topic.settings = {
-      {"retention.ms", std::to_string(std::chrono::milliseconds(rules::kCountsRetention).count())}};
+  topic.settings = {{"retention.ms", std::to_string(rules::kCountsRetention.count())}};
   NARU_TRY_VOID(bus_.ensure_topics(std::span(&topic, 1)));
   NARU_TRY(cluster_id_, bus_.cluster_id());
   NARU_TRY(producer_, bus_.transactional_producer(

@@ -230,6 +230,8 @@ void add_position(rd_kafka_topic_partition_list_t& list, rd_kafka_t* client, con
   }
 }
 
+namespace {
+
 MessageHeaders to_headers(const std::vector<Header>& headers) {
   MessageHeaders out(rd_kafka_headers_new(headers.size()));
   for (const Header& header : headers) {
@@ -239,7 +241,9 @@ MessageHeaders to_headers(const std::vector<Header>& headers) {
   return out;
 }
 
-std::vector<rd_kafka_vu_t> to_fields(const OutRecord& record) {
+}  // namespace
+
+MessageFields to_fields(const OutRecord& record) {
   const auto text_of = [](rd_kafka_vtype_t type, const std::string& text) {
     rd_kafka_vu_t out;
     out.vtype = type;
@@ -247,8 +251,10 @@ std::vector<rd_kafka_vu_t> to_fields(const OutRecord& record) {
     out.u.mem.size = text.size();
     return out;
   };
-  std::vector<rd_kafka_vu_t> fields(3);
+  MessageFields out;
+  auto& [fields, headers] = out;
   fields.reserve(7);
+  fields.resize(3);
   fields[0].vtype = RD_KAFKA_VTYPE_TOPIC;
   fields[0].u.cstr = record.topic.c_str();
   fields[1].vtype = RD_KAFKA_VTYPE_PARTITION;
@@ -261,7 +267,14 @@ std::vector<rd_kafka_vu_t> to_fields(const OutRecord& record) {
   if (!record.key.empty()) {
     fields.push_back(text_of(RD_KAFKA_VTYPE_KEY, record.key));
   }
-  return fields;
+  if (!record.headers.empty()) {
+    headers = to_headers(record.headers);
+    rd_kafka_vu_t field;
+    field.vtype = RD_KAFKA_VTYPE_HEADERS;
+    field.u.headers = headers.get();
+    fields.push_back(field);
+  }
+  return out;
 }
 
 std::string partition_name(std::string_view topic, std::int32_t partition) {

@@ -62,10 +62,12 @@ Error to_error(const rd_kafka_error_t* error, std::string_view context);
 
 // The partition's position and metadata, as a group commits them.
 void add_position(rd_kafka_topic_partition_list_t& list, rd_kafka_t* client, const Commit& commit);
-// Headers of a record to produce.
-MessageHeaders to_headers(const std::vector<Header>& headers);
-// The fields that every record to produce has: topic, partition, timestamp, value, key. Views into `record`.
-std::vector<rd_kafka_vu_t> to_fields(const OutRecord& record);
+// A record to produce. Views into it; once librdkafka took the fields the headers are its own: release().
+struct MessageFields {
+  std::vector<rd_kafka_vu_t> fields;
+  MessageHeaders headers;  // null: it has none
+};
+MessageFields to_fields(const OutRecord& record);
 
 // "topic[3]"
 std::string partition_name(std::string_view topic, std::int32_t partition);

@@ -120,21 +120,11 @@ Result<void> KafkaProducer::send(OutRecord& record, DeliveryCallback done) {
 
 // Null: on_delivery will be called.
 rd_kafka_error_t* KafkaProducer::hand_over(rd_kafka_t* client, Pending& pending) {
-  const OutRecord& owned = pending.record;
-
-  std::vector<rd_kafka_vu_t> fields = to_fields(owned);
+  auto [fields, headers] = to_fields(pending.record);
   rd_kafka_vu_t opaque;
   opaque.vtype = RD_KAFKA_VTYPE_OPAQUE;
   opaque.u.ptr = &pending;
   fields.push_back(opaque);
-  MessageHeaders headers;
-  if (!owned.headers.empty()) {
-    headers = to_headers(owned.headers);
-    rd_kafka_vu_t field;
-    field.vtype = RD_KAFKA_VTYPE_HEADERS;
-    field.u.headers = headers.get();
-    fields.push_back(field);
-  }
   rd_kafka_error_t* error = rd_kafka_produceva(client, fields.data(), fields.size());
   if (error == nullptr) {
     (void)headers.release();  // with the message now

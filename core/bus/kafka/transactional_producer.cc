@@ -90,15 +90,7 @@ Result<void> KafkaTransactionalProducer::begin() {
 }
 
 Result<void> KafkaTransactionalProducer::produce(const OutRecord& record) {
-  std::vector<rd_kafka_vu_t> fields = to_fields(record);
-  MessageHeaders headers;
-  if (!record.headers.empty()) {
-    headers = to_headers(record.headers);
-    rd_kafka_vu_t field;
-    field.vtype = RD_KAFKA_VTYPE_HEADERS;
-    field.u.headers = headers.get();
-    fields.push_back(field);
-  }
+  auto [fields, headers] = to_fields(record);
   rd_kafka_vu_t copy;
   copy.vtype = RD_KAFKA_VTYPE_MSGFLAGS;
   copy.u.i = RD_KAFKA_MSG_F_COPY;
