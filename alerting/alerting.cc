@@ -20,13 +20,13 @@ constexpr std::uint64_t kComplainEvery = 30 * kNanosPerSecond;
 
 // In the order of construction; destroyed in reverse.
 struct Alerting::Parts {
-  Parts(const AlertingConfig& config_in, bus::Bus& bus, telemetry::Registry& registry,
+  Parts(const AlertingConfig& config_in, std::vector<ControlCluster> clusters, telemetry::Registry& registry,
         telemetry::Health& health)
       : config(config_in),
         settled(config.control.long_polls_max),
         limits(config.control.permits_waiting_max, registry),
         notifier(config.notices, &limits, registry),
-        leader(config, bus, settled, limits, notifier, registry, health),
+        leader(config, std::move(clusters), settled, limits, notifier, registry, health),
         api(config, leader, settled, limits, registry) {}
 
   const AlertingConfig config;
@@ -38,9 +38,9 @@ struct Alerting::Parts {
   std::unique_ptr<Prober> prober;
 };
 
-Alerting::Alerting(AlertingConfig config, bus::Bus& bus, telemetry::Registry& registry,
+Alerting::Alerting(AlertingConfig config, std::vector<ControlCluster> clusters, telemetry::Registry& registry,
                    telemetry::Health& health)
-    : health_(health), parts_(std::make_unique<Parts>(config, bus, registry, health)) {}
+    : health_(health), parts_(std::make_unique<Parts>(config, std::move(clusters), registry, health)) {}
 
 Alerting::~Alerting() {
   stop();

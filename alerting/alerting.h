@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "alerting/config.h"
+#include "alerting/leader/control_cluster.h"
 #include "core/base/result.h"
 #include "core/bus/bus.h"
 #include "core/net/http.h"
@@ -21,8 +22,9 @@ namespace naru::alerting {
 
 class Alerting {
  public:
-  // `bus`, `registry` and `health` must outlive this.
-  Alerting(AlertingConfig config, bus::Bus& bus, telemetry::Registry& registry, telemetry::Health& health);
+  // `clusters` carry the control topics, the preferred one first. What is referred to must outlive this.
+  Alerting(AlertingConfig config, std::vector<ControlCluster> clusters, telemetry::Registry& registry,
+           telemetry::Health& health);
   ~Alerting();  // stop()
   Alerting(const Alerting&) = delete;
   Alerting& operator=(const Alerting&) = delete;

@@ -66,6 +66,24 @@ void describe(config::Schema<ControlConfig>& s) {
           "How often it is stored up to where counts were decided on; a new leader reads the rest again.")
       .min(100ms)
       .max(1min);
+  s.field("quorum", &ControlConfig::quorum,
+          "Of several clusters: an instance leads on at least so many. With more than half of them, two "
+          "instances that reach different clusters cannot both lead; with 1, the last cluster is enough.")
+      .min(1)
+      .max(9);
+  s.field("copy_wait", &ControlConfig::copy_wait,
+          "Of several clusters: one that has not taken a decision so long after its beginning, while another "
+          "did, is gone on without.")
+      .min(50ms)
+      .max(1min);
+  s.field("lost_after", &ControlConfig::lost_after,
+          "Of several clusters: one that did not answer for so long is gone on without.")
+      .min(1s)
+      .max(1min);
+  s.field("rejoin_after", &ControlConfig::rejoin_after,
+          "And is taken in again when it has answered for so long.")
+      .min(1s)
+      .max(1h);
   s.field("commands_max", &ControlConfig::commands_max, "Requests that wait for the leader; beyond, 503.")
       .min(1);
   s.field("long_polls_max", &ControlConfig::long_polls_max,

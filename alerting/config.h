@@ -41,6 +41,11 @@ struct ControlConfig {
   std::int16_t replication = 1;
   std::chrono::milliseconds session_timeout{6'000};
   std::chrono::milliseconds position_every{5'000};
+  // With several clusters.
+  std::size_t quorum = 1;
+  std::chrono::milliseconds copy_wait{1'000};
+  std::chrono::milliseconds lost_after{3'000};
+  std::chrono::milliseconds rejoin_after{10'000};
   std::size_t commands_max = 1'000;          // requests that wait for the leader
   std::size_t long_polls_max = 2'000;        // callers that wait for a route to change
   std::size_t permits_waiting_max = 10'000;  // callers that wait for permits of a limit

@@ -8,12 +8,16 @@
 #include "alerting/alerting.h"
 #include "alerting/program_config.h"
 #include "console/assets.h"
+#include "core/bus/clusters/cluster_watch.h"
 #include "core/bus/kafka/kafka_bus.h"
-#include "core/program/kafka_config.h"
+#include "core/program/clusters.h"
 #include "core/program/service.h"
 
 namespace naru::alerting {
 namespace {
+
+// How often each of several clusters is asked whether it answers.
+constexpr std::chrono::milliseconds kAskEvery{500};
 
 class AlertingService final : public program::Service {
  public:
@@ -22,8 +26,26 @@ class AlertingService final : public program::Service {
     bus::KafkaBusConfig kafka = config.kafka;
     kafka.metrics = &context.registry;
     auto service = std::make_unique<AlertingService>();
-    NARU_TRY(service->bus_, bus::make_kafka_bus(kafka));
-    service->alerting_ = std::make_unique<Alerting>(config, *service->bus_, context.registry, context.health);
+    std::vector<ControlCluster> clusters;
+    if (config.clusters.more.empty()) {
+      NARU_TRY(service->bus_, bus::make_kafka_bus(kafka));
+      clusters = only_cluster(config.clusters.name, *service->bus_);
+    } else {
+      program::ClustersConfig several;
+      static_cast<program::ClusterList&>(several) = config.clusters;
+      NARU_TRY(auto all, program::make_cluster_bus(kafka, several, context.registry));
+      service->watch_ = std::make_unique<bus::ClusterWatch>(
+          all->size(), kAskEvery, [raw = all.get()](std::size_t number) { return raw->answers(number); });
+      for (std::size_t i = 0; i < all->size(); ++i) {
+        clusters.push_back({.name = all->name(i),
+                            .bus = &all->cluster(i),
+                            .probe = &all->probe(i),
+                            .reach = [watch = service->watch_.get(), i] { return watch->reach(i); }});
+      }
+      service->bus_ = std::move(all);
+    }
+    service->alerting_ =
+        std::make_unique<Alerting>(config, std::move(clusters), context.registry, context.health);
     NARU_TRY_VOID(service->alerting_->start());
     context.admin_extra = [raw = service->alerting_.get()](net::HttpRequest& request,
                                                            net::Responder& respond) {
@@ -49,6 +71,7 @@ class AlertingService final : public program::Service {
 
  private:
   std::unique_ptr<bus::Bus> bus_;
+  std::unique_ptr<bus::ClusterWatch> watch_;
   std::unique_ptr<Alerting> alerting_;
 };
 

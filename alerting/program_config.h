@@ -3,6 +3,7 @@
 
 #include "alerting/config.h"
 #include "core/bus/kafka/kafka_bus.h"
+#include "core/program/clusters.h"
 #include "core/program/net_config.h"
 
 namespace naru::alerting {
@@ -10,6 +11,7 @@ namespace naru::alerting {
 struct ProgramConfig : AlertingConfig {
   program::ListenerConfig admin{.address = "127.0.0.1:8083", .tls = {}};
   bus::KafkaBusConfig kafka;
+  program::ClusterList clusters;
 };
 
 void describe(config::Schema<ProgramConfig>& schema);

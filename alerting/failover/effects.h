@@ -26,10 +26,10 @@ struct RouteTold {
   std::string target;
   std::string from;  // empty: not a switch, the route is only stated again
   std::string to;
-  std::string url;  // of `to`
+  std::string url = {};  // of `to`
   std::string reason;
-  std::string json;
-  Version version;
+  std::string json = {};
+  Version version = {};
 };
 
 // Replaces the file unless it holds a newer version. kConflict: it does.

@@ -7,7 +7,6 @@
 #include <charconv>
 #include <utility>
 
-#include "alerting/leader/topic_reader.h"
 #include "core/base/clock.h"
 #include "core/telemetry/log.h"
 
@@ -41,37 +40,17 @@ struct CountsPosition {
   std::deque<Mark> marks;  // offsets that were next at times
 };
 
-struct Leader::Term {
-  explicit Term(const EvaluatorLimits& limits);
-  ~Term();
-
-  std::unique_ptr<bus::TransactionalProducer> producer;
-  std::unique_ptr<Decider> decider;
-  Evaluator evaluator;
-  std::unique_ptr<CountsListener> listener;
-  std::unique_ptr<bus::Consumer> counts;
-  std::map<std::int32_t, CountsPosition> positions;
-  std::map<std::int32_t, std::pair<std::int64_t, std::int64_t>> stored;  // next, resume
-  std::map<std::string, double> rates;
-  std::string cluster_id;
-  std::vector<LevelChange> changes;
-  std::vector<bus::InRecord> batch;
-  UnixNanos position_at = 0;
-  UnixNanos began = 0;
-  std::string blind;
-  std::optional<bool> told_blind;
-  bool stated = false;  // the routes as they were found were told to the effects
-};
-
 // Reads the counts from where a successor must.
-class Leader::CountsListener final : public bus::RebalanceListener {
+class CountsListener final : public bus::RebalanceListener {
  public:
-  explicit CountsListener(Term& term) : term_(term) {}
+  using Stored = std::map<std::int32_t, std::pair<std::int64_t, std::int64_t>>;  // next, resume
+
+  explicit CountsListener(Stored stored) : stored_(std::move(stored)) {}
   void on_assigned(std::span<bus::Assignment> partitions) override {
     for (bus::Assignment& assignment : partitions) {
-      CountsPosition& position = term_.positions[assignment.partition.partition];
-      const auto stored = term_.stored.find(assignment.partition.partition);
-      if (stored != term_.stored.end()) {
+      CountsPosition& position = positions[assignment.partition.partition];
+      const auto stored = stored_.find(assignment.partition.partition);
+      if (stored != stored_.end()) {
         position.decided = std::min(stored->second.first, assignment.high);
         assignment.start = std::clamp(stored->second.second, assignment.low, position.decided);
         if (position.decided < assignment.low) {
@@ -83,23 +62,52 @@ class Leader::CountsListener final : public bus::RebalanceListener {
   }
   void on_revoked(std::span<const bus::TopicPartition>, bool) override {}
 
+  std::map<std::int32_t, CountsPosition> positions;
+
  private:
-  Term& term_;
+  const Stored stored_;
+};
+
+struct Leader::Branch {
+  std::size_t cluster = 0;
+  std::string cluster_id;
+  std::unique_ptr<CountsListener> listener;
+  std::unique_ptr<bus::Consumer> counts;
+};
+
+struct Leader::Term {
+  explicit Term(const EvaluatorLimits& limits);
+  ~Term();
+
+  std::map<std::size_t, Branch> branches;  // by cluster; those that are in use
+  CommitNumber committed;
+  std::unique_ptr<Decider> decider;
+  Evaluator evaluator;
+  std::map<std::string, CountsListener::Stored> stored;  // by the id of the cluster
+  std::map<std::string, double> rates;
+  std::vector<LevelChange> changes;
+  std::vector<bus::InRecord> batch;
+  UnixNanos position_at = 0;
+  UnixNanos began = 0;
+  std::string blind;
+  std::optional<bool> told_blind;
+  bool stated = false;  // the routes as they were found were told to the effects
 };
 
 Leader::Term::Term(const EvaluatorLimits& limits) : evaluator(limits) {}
 Leader::Term::~Term() = default;
 
-Leader::Leader(const AlertingConfig& config, bus::Bus& bus, Settled& settled, LimitService& limits,
-               Notifier& notifier, telemetry::Registry& registry, telemetry::Health& health)
+Leader::Leader(const AlertingConfig& config, std::vector<ControlCluster> clusters, Settled& settled,
+               LimitService& limits, Notifier& notifier, telemetry::Registry& registry,
+               telemetry::Health& health)
     : config_(config),
-      bus_(bus),
       settled_(settled),
       limits_(limits),
       notifier_(notifier),
       registry_(registry),
       health_(health),
       directory_(config_.rules.directory, config_.rules.builtin),
+      election_(config_.control, std::move(clusters)),
       events_(registry.counter("naru_status_events_total", "Status events written.")),
       changes_(registry.counter("naru_route_switches_total", "Switches of routes.")),
       terms_(registry.counter("naru_alerting_terms_total", "Times that this instance began to lead.")),
@@ -109,6 +117,8 @@ Leader::Leader(const AlertingConfig& config, bus::Bus& bus, Settled& settled, Li
                                          "How long a decision took to be durable.",
                                          {0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5})),
       leading_(registry.gauge("naru_alerting_leads", "Whether this instance leads.")),
+      clusters_(registry.gauge("naru_alerting_clusters",
+                               "Clusters that the leader writes its decisions to; 0 on a standby.")),
       groups_(registry.gauge("naru_rules_groups", "Groups of rules that are watched.")),
       blind_(registry.gauge("naru_rules_blind", "Whether the rules do not see everything.")),
       gaps_(registry.counter("naru_rules_count_gaps_total", "Ranges of records whose counts never came.")),
@@ -134,58 +144,20 @@ Result<void> Leader::load() {
 
 // --- who leads
 
-void Leader::on_assigned(std::span<bus::Assignment> partitions) {
-  for (const bus::Assignment& assignment : partitions) {
-    elected_ = elected_ || assignment.partition.partition == 0;
-  }
-}
-
-void Leader::on_revoked(std::span<const bus::TopicPartition> partitions, bool) {
-  for (const bus::TopicPartition& partition : partitions) {
-    elected_ = elected_ && partition.partition != 0;
-  }
-}
-
-Result<void> Leader::join() {
-  std::vector<bus::TopicConfig> topics;
-  const auto add = [&](const std::string& name, bool compacted) {
-    bus::TopicConfig& topic = topics.emplace_back();
-    topic.name = name;
-    topic.partitions = 1;  // few events; the order of all of them is worth more than their number
-    topic.replication = config_.control.replication;
-    topic.compacted = compacted;
-  };
-  add(config_.control.leader_topic, false);
-  add(config_.control.status_topic, true);
-  add(config_.control.routes_topic, true);
-  add(config_.control.state_topic, true);
-  add(config_.control.counts_topic, false);
-  topics.back().partitions = rules::kCountsPartitions;
-  topics.back().settings = {{"retention.ms", std::to_string(rules::kCountsRetention.count())}};
-  NARU_TRY_VOID(bus_.ensure_topics(topics));
-  NARU_TRY(producer_, bus_.producer());
-  NARU_TRY(election_, bus_.consumer({.group = config_.control.group,
-                                     .topics = {config_.control.leader_topic},
-                                     .session_timeout = config_.control.session_timeout},
-                                    *this));
-  return {};
-}
-
 Result<void> Leader::step(std::chrono::milliseconds wait) {
-  if (election_ == nullptr) {
-    NARU_TRY_VOID(join());
-  }
-  std::vector<bus::InRecord> none;
-  const Result<void> polled = election_->poll(none, 1, elected_ ? std::chrono::milliseconds(0) : wait);
-  if (!elected_) {
-    end_term("another instance leads");
-    NARU_TRY_VOID(polled);
-    health_.set_dependency("bus", true);
-    return {};
-  }
+  const Result<void> voted = election_.step(wait, leads());
   const auto led = [&]() -> Result<void> {
-    NARU_TRY_VOID(polled);
-    if (term_ == nullptr) {
+    NARU_TRY_VOID(voted);
+    if (leads()) {
+      if (const std::string over = term_is_over(*term_); !over.empty()) {
+        end_term(over);
+      }
+    }
+    if (!leads() && !election_.won()) {
+      end_term("another instance leads");
+      return {};
+    }
+    if (!leads()) {
       NARU_TRY_VOID(begin_term());
     }
     return lead(wait);
@@ -198,37 +170,121 @@ Result<void> Leader::step(std::chrono::milliseconds wait) {
   return {};
 }
 
+std::string Leader::term_is_over(const Term& term) const {
+  for (const auto& [cluster, branch] : term.branches) {
+    if (election_.answers(cluster) && !election_.holds(cluster)) {
+      return "another instance leads";
+    }
+  }
+  for (std::size_t i = 0; i < election_.size(); ++i) {
+    if (!term.branches.contains(i) && election_.steady(i)) {
+      return fmt::format("cluster {} is back", election_.cluster(i).name);
+    }
+  }
+  return term.branches.size() < config_.control.quorum
+             ? fmt::format("{} of {} clusters are left", term.branches.size(), election_.size())
+             : std::string();
+}
+
+// First the fence: what is read behind it can change no more but by this term.
+Result<ControlImage> Leader::take_over(Term& term, std::size_t cluster) {
+  bus::Bus& bus = *election_.cluster(cluster).bus;
+  Branch branch;
+  branch.cluster = cluster;
+  NARU_TRY(auto producer, bus.transactional_producer(config_.control.group, {config_.control.status_topic,
+                                                                             config_.control.routes_topic,
+                                                                             config_.control.state_topic}));
+  NARU_TRY(branch.cluster_id, bus.cluster_id());
+  NARU_TRY(ControlImage image, read_image(bus, config_.control, kRestoreMax));
+  writer_.add(cluster, std::move(producer));
+  term.branches.emplace(cluster, std::move(branch));
+  return image;
+}
+
+Result<void> Leader::read_counts(Term& term, std::size_t cluster) {
+  Branch& branch = term.branches.at(cluster);
+  branch.listener = std::make_unique<CountsListener>(std::exchange(term.stored[branch.cluster_id], {}));
+  NARU_TRY(branch.counts, election_.cluster(cluster).bus->consumer(
+                              {.group = {}, .topics = {config_.control.counts_topic}}, *branch.listener));
+  return {};
+}
+
 Result<void> Leader::begin_term() {
   auto term = std::make_unique<Term>(EvaluatorLimits{.lateness = config_.rules.lateness,
                                                      .blind_after = config_.rules.blind_after,
                                                      .groups_max = config_.rules.groups_max});
-  // First the fence: what is read below can change no more but by this term.
-  NARU_TRY(term->producer, bus_.transactional_producer(config_.control.group, {config_.control.status_topic,
-                                                                               config_.control.routes_topic,
-                                                                               config_.control.state_topic}));
-  NARU_TRY(term->cluster_id, bus_.cluster_id());
-  NARU_TRY_VOID(restore(*term));
-  term->listener = std::make_unique<CountsListener>(*term);
-  NARU_TRY(term->counts,
-           bus_.consumer({.group = {}, .topics = {config_.control.counts_topic}}, *term->listener));
+  writer_.give_up_all();
+  std::map<std::size_t, ControlImage> images;
+  Result<void> problem;
+  for (std::size_t i = 0; i < election_.size(); ++i) {
+    if (!election_.holds(i)) {
+      continue;
+    }
+    if (Result<ControlImage> image = take_over(*term, i)) {
+      images.emplace(i, std::move(*image));
+    } else {
+      problem = fail(image.error());
+      lose(*term, i, problem.error().message());
+    }
+  }
+  if (images.size() < std::max<std::size_t>(config_.control.quorum, 1)) {
+    return problem ? fail(ErrorCode::kUnavailable, "too few clusters answer") : problem;
+  }
+  const ControlImage& newest =
+      std::ranges::max_element(images, {}, [](const auto& entry) { return entry.second.commit; })->second;
+  restore(*term, newest);
+  // Two instances that reach different clusters only have different epochs.
+  std::uint64_t epoch = std::max(term->decider->highest_epoch(), newest.commit.epoch) + 1;
+  while (epoch % election_.size() != images.begin()->first) {
+    ++epoch;
+  }
+  term->decider->begin(epoch, term->began);
+  term->committed = {epoch, 0};
+  for (const auto& [cluster, image] : images) {
+    Result<void> ready = read_counts(*term, cluster);
+    if (std::vector<bus::OutRecord> behind = differences(image, newest); ready && !behind.empty()) {
+      telemetry::log_info(kComponent, "cluster {} is brought up to date: {} records",
+                          election_.cluster(cluster).name, behind.size());
+      ready = writer_.commit_to(cluster, std::move(behind));
+    }
+    if (!ready) {
+      if (term->branches.size() <= std::max<std::size_t>(config_.control.quorum, 1)) {
+        return ready;
+      }
+      lose(*term, cluster, ready.error().message());
+    }
+  }
   term_ = std::move(term);
   terms_.add();
   leading_.set(1);
-  settled_.lead(*term_->decider, term_->decider->version().epoch);
+  clusters_.set(static_cast<double>(term_->branches.size()));
+  look_at_partitions_ = 0;
+  settled_.lead(*term_->decider, epoch);
   limits_.lead(term_->rates);
   {
     const std::lock_guard lock(mutex_);
     accepting_ = true;
   }
-  telemetry::log_info(kComponent, "leads, epoch {}: {} targets, {} rules", term_->decider->version().epoch,
+  telemetry::log_info(kComponent, "leads on {} of {} clusters, epoch {}: {} targets, {} rules",
+                      term_->branches.size(), election_.size(), epoch,
                       term_->decider->board().targets().size(), rules_->rules().size());
   return {};
 }
 
-Result<void> Leader::restore(Term& term) {
-  NARU_TRY(term.decider, Decider::make({.targets = config_.targets,
-                                        .mappings = config_.webhooks.mappings,
-                                        .alerts_max = config_.webhooks.alerts_max}));
+void Leader::lose(Term& term, std::size_t cluster, const std::string& why) {
+  telemetry::log_warn(kComponent, "goes on without cluster {}: {}", election_.cluster(cluster).name, why);
+  writer_.give_up(cluster);
+  term.branches.erase(cluster);
+  clusters_.set(static_cast<double>(term.branches.size()));
+  election_.distrust(cluster, why);
+}
+
+void Leader::restore(Term& term, const ControlImage& image) {
+  // The configuration was tried by load().
+  term.decider = Decider::make({.targets = config_.targets,
+                                .mappings = config_.webhooks.mappings,
+                                .alerts_max = config_.webhooks.alerts_max})
+                     .value();
   std::vector<LevelChange> none;
   const UnixNanos now = wall_now();
   term.began = now;
@@ -236,63 +292,51 @@ Result<void> Leader::restore(Term& term) {
   for (const auto& [name, limit] : config_.limits) {
     term.rates[name] = limit.per_second;
   }
-  // The last record of each key counts: read all, then apply.
-  std::map<std::string, std::string> state;
-  std::map<std::string, std::string> routes;
-  NARU_TRY_VOID(TopicReader::read(
-      bus_, {config_.control.status_topic, config_.control.routes_topic, config_.control.state_topic},
-      [&](const bus::InRecord& record) {
-        if (record.topic == config_.control.status_topic) {
-          if (record.tombstone) {
-            return;
-          }
-          if (Result<StatusEvent> event = parse_status_event(record.value)) {
-            term.decider->restore_status(*event);
-          } else {
-            telemetry::log_warn(kComponent, "status event {} is passed over: {}", record.offset,
-                                event.error().message());
-          }
-          return;
-        }
-        auto& map = record.topic == config_.control.routes_topic ? routes : state;
-        if (record.tombstone) {
-          map.erase(std::string(record.key));
-        } else {
-          map.insert_or_assign(std::string(record.key), std::string(record.value));
-        }
-      },
-      kRestoreMax));
-  for (const auto& [target, json] : routes) {
+  for (const auto& [target, json] : image.topics.at(config_.control.status_topic)) {
+    if (Result<StatusEvent> event = parse_status_event(json)) {
+      term.decider->restore_status(*event);
+    } else {
+      telemetry::log_warn(kComponent, "the status of {} is passed over: {}", target, event.error().message());
+    }
+  }
+  for (const auto& [target, json] : image.topics.at(config_.control.routes_topic)) {
     term.decider->restore_route(json);
   }
-  simdjson::dom::parser parser;
-  for (const auto& [key, value] : state) {
-    if (const auto group = parse_saved_group(key, value)) {
-      term.evaluator.restore(*group);
-      continue;
-    }
-    simdjson::dom::object object;
-    const bool own = key.starts_with(kCountsPrefix) || key.starts_with(kLimitPrefix);
-    if (own && parser.parse(value).get(object) == simdjson::SUCCESS) {
-      const std::string_view name = std::string_view(key).substr(key.find('/') + 1);
-      if (key.starts_with(kCountsPrefix)) {
-        std::int32_t partition = -1;
-        std::from_chars(name.data(), name.data() + name.size(), partition);
-        const auto next = int_in(object, "next"), resume = int_in(object, "resume");
-        if (partition >= 0 && next && resume) {
-          term.stored[partition] = {*next, *resume};
-        }
-      } else if (double rate = 0; object["perSecond"].get(rate) == simdjson::SUCCESS) {
-        term.rates[std::string(name)] = rate;
-      }
-      continue;
-    }
-    if (!term.decider->restore_state(key, value)) {
-      telemetry::log_warn(kComponent, "state record '{}' is passed over: it cannot be read", key);
-    }
+  for (const auto& [key, value] : image.topics.at(config_.control.state_topic)) {
+    restore_state(term, key, value);
   }
-  term.decider->begin(term.decider->highest_epoch() + 1, now);
-  return {};
+}
+
+void Leader::restore_state(Term& term, const std::string& key, const std::string& value) {
+  if (key == kCommitKey) {
+    return;
+  }
+  if (const auto group = parse_saved_group(key, value)) {
+    term.evaluator.restore(*group);
+    return;
+  }
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  const bool own = key.starts_with(kCountsPrefix) || key.starts_with(kLimitPrefix);
+  if (own && parser.parse(value).get(object) == simdjson::SUCCESS) {
+    const std::string_view name = std::string_view(key).substr(key.find('/') + 1);
+    const std::size_t slash = name.rfind('/');
+    if (key.starts_with(kCountsPrefix) && slash != std::string_view::npos) {
+      std::int32_t partition = -1;
+      std::from_chars(name.data() + slash + 1, name.data() + name.size(), partition);
+      const auto next = int_in(object, "next"), resume = int_in(object, "resume");
+      if (partition >= 0 && next && resume) {
+        term.stored[std::string(name.substr(0, slash))][partition] = {*next, *resume};
+        return;
+      }
+    } else if (double rate = 0; object["perSecond"].get(rate) == simdjson::SUCCESS) {
+      term.rates[std::string(name)] = rate;
+      return;
+    }
+  } else if (!own && term.decider->restore_state(key, value)) {
+    return;
+  }
+  telemetry::log_warn(kComponent, "state record '{}' is passed over: it cannot be read", key);
 }
 
 void Leader::end_term(const std::string& why) {
@@ -308,7 +352,9 @@ void Leader::end_term(const std::string& why) {
     settled_.resign();
     limits_.resign();
     leading_.set(0);
+    clusters_.set(0);
     term_.reset();
+    writer_.give_up_all();
   }
   for (Command& command : left) {
     command.answer(fail(ErrorCode::kUnavailable, "this instance does not lead: " + why));
@@ -317,12 +363,7 @@ void Leader::end_term(const std::string& why) {
 
 void Leader::close() {
   end_term("it is shut down");
-  if (election_ != nullptr) {
-    election_->close();
-    election_.reset();
-  }
-  producer_.reset();
-  elected_ = false;
+  election_.close();
 }
 
 // --- leading
@@ -332,24 +373,16 @@ Result<void> Leader::lead(std::chrono::milliseconds wait) {
   UnixNanos now = wall_now();
   if (now >= look_at_partitions_ || (!term.blind.empty() && !term.evaluator.knows_partitions())) {
     look_at_partitions_ = now + to_nanos(kLookAtPartitions);
-    NARU_TRY_VOID(look_at_partitions(term, now));
+    NARU_TRY_VOID(look_at_partitions(term));
   }
-  term.batch.clear();
   bool waiting;
   {
     const std::lock_guard lock(mutex_);
     waiting = !commands_.empty() || !probes_.empty();
   }
-  const Result<void> polled =
-      term.counts->poll(term.batch, kPollRecordsMax, waiting ? std::chrono::milliseconds(0) : wait);
-  now = wall_now();
   Decisions decisions;
-  look_at_rules(term, now, decisions);
-  for (const bus::InRecord& record : term.batch) {
-    take_counts(term, record, now, decisions);
-  }
-  term.batch.clear();
-  NARU_TRY_VOID(polled);
+  NARU_TRY_VOID(take_all_counts(term, waiting ? std::chrono::milliseconds(0) : wait, decisions));
+  now = wall_now();
   term.evaluator.tick(now, term.changes);
   apply_changes(term, decisions);
 
@@ -411,21 +444,63 @@ Result<void> Leader::lead(std::chrono::milliseconds wait) {
   return {};
 }
 
-Result<void> Leader::look_at_partitions(Term& term, UnixNanos) {
+Result<void> Leader::take_all_counts(Term& term, std::chrono::milliseconds wait, Decisions& out) {
+  look_at_rules(term, wall_now(), out);
+  const std::chrono::milliseconds share =
+      wait / static_cast<int>(std::max<std::size_t>(term.branches.size(), 1));
+  std::map<std::size_t, std::string> failed;
+  for (auto& [cluster, branch] : term.branches) {
+    term.batch.clear();
+    const Result<void> polled = branch.counts->poll(term.batch, kPollRecordsMax, share);
+    const UnixNanos now = wall_now();
+    for (const bus::InRecord& record : term.batch) {
+      take_counts(term, branch, record, now, out);
+    }
+    if (!polled && term.branches.size() == 1) {
+      return polled;
+    }
+    if (!polled || !election_.answers(cluster)) {
+      failed[cluster] = polled ? "it does not answer" : polled.error().message();
+    }
+  }
+  term.batch.clear();
+  for (const auto& [cluster, why] : failed) {
+    if (term.branches.size() > 1) {
+      lose(term, cluster, why);
+    }
+  }
+  return {};
+}
+
+Result<void> Leader::look_at_partitions(Term& term) {
   const std::pair<otlp::Signal, const std::string*> topics[] = {
       {otlp::Signal::kLogs, &config_.control.logs_topic},
       {otlp::Signal::kMetrics, &config_.control.metrics_topic},
       {otlp::Signal::kTraces, &config_.control.traces_topic}};
   for (const auto& [signal, topic] : topics) {
-    const Result<std::int32_t> count = producer_->partition_count(*topic);
-    if (!count && count.error().code() != ErrorCode::kNotFound) {
-      return fail(count.error());
+    std::vector<rules::Feed> expected;
+    for (std::size_t i = 0; i < election_.size(); ++i) {
+      std::vector<rules::Feed>& feeds = feeds_[{i, signal}];
+      if (const auto branch = term.branches.find(i); branch != term.branches.end()) {
+        const Result<std::int32_t> count = election_.partition_count(i, *topic);
+        if (!count && count.error().code() != ErrorCode::kNotFound) {
+          if (election_.size() == 1) {
+            return fail(count.error());
+          }
+          continue;  // as it was known last
+        }
+        feeds.clear();
+        for (std::int32_t partition = 0; partition < count.value_or(0); ++partition) {
+          feeds.push_back({branch->second.cluster_id, *topic, partition});
+        }
+      }
+      if (feeds.empty() && !term.branches.contains(i)) {
+        // What is on a cluster that is not seen is not known to be quiet.
+        expected.push_back({election_.cluster(i).name, *topic, 0});
+      }
+      expected.insert(expected.end(), feeds.begin(), feeds.end());
     }
-    std::vector<rules::Feed> feeds;
-    for (std::int32_t partition = 0; partition < count.value_or(0); ++partition) {
-      feeds.push_back({term.cluster_id, *topic, partition});
-    }
-    term.evaluator.expect(signal, std::move(feeds));
+    term.evaluator.expect(signal, std::move(expected));
   }
   return {};
 }
@@ -454,8 +529,9 @@ void Leader::look_at_rules(Term& term, UnixNanos now, Decisions& out) {
   apply_changes(term, out);
 }
 
-void Leader::take_counts(Term& term, const bus::InRecord& record, UnixNanos now, Decisions& out) {
-  CountsPosition& position = term.positions[record.partition];
+void Leader::take_counts(Term& term, Branch& branch, const bus::InRecord& record, UnixNanos now,
+                         Decisions& out) {
+  CountsPosition& position = branch.listener->positions[record.partition];
   const bool refill = record.offset < position.decided;
   const UnixNanos at =
       record.timestamp_ms <= 0 ? now : static_cast<UnixNanos>(record.timestamp_ms) * kNanosPerMilli;
@@ -524,21 +600,29 @@ Result<void> Leader::commit(Term& term, const Decisions& decisions, UnixNanos no
     add(config_.control.state_topic, key, std::move(value), now);
   }
   if (positions) {
-    for (const auto& [partition, position] : term.positions) {
-      if (position.next < position.decided) {
-        continue;  // not back where the term before was
+    for (const auto& [cluster, branch] : term.branches) {
+      for (const auto& [partition, position] : branch.listener->positions) {
+        if (position.next < position.decided) {
+          continue;  // not back where the term before was
+        }
+        const std::int64_t resume = position.marks.empty() ? position.next : position.marks.front().offset;
+        add(config_.control.state_topic, fmt::format("{}{}/{}", kCountsPrefix, branch.cluster_id, partition),
+            fmt::format(R"({{"next":{},"resume":{}}})", position.next, resume), now);
       }
-      const std::int64_t resume = position.marks.empty() ? position.next : position.marks.front().offset;
-      add(config_.control.state_topic, fmt::format("{}{}", kCountsPrefix, partition),
-          fmt::format(R"({{"next":{},"resume":{}}})", position.next, resume), now);
     }
   }
   if (records.empty()) {
     return {};
   }
+  ++term.committed.number;
+  add(config_.control.state_topic, std::string(kCommitKey), to_json(term.committed), now);
   const std::uint64_t begin = monotonic_now();
-  NARU_TRY_VOID(term.producer->commit(std::move(records), nullptr, {}));
+  std::vector<std::size_t> lost;
+  NARU_TRY_VOID(writer_.commit(records, config_.control.copy_wait, lost));
   commit_seconds_.observe(static_cast<double>(monotonic_now() - begin) / kNanosPerSecond);
+  for (const std::size_t cluster : lost) {
+    lose(term, cluster, "it did not take a decision in time");
+  }
   return {};
 }
 

@@ -34,6 +34,17 @@ std::string member(std::string_view json, std::string_view name) {
   return std::string(rest.substr(0, rest.find_first_of(",}]")));
 }
 
+template <class T>
+void describe_list(config::Schema<T>& s) {
+  s.field("name", static_cast<std::string T::*>(&ClusterList::name),
+          "Name of the first cluster, which `kafka` describes.")
+      .min(1)
+      .max(100);
+  s.field("more", static_cast<std::vector<ClusterEntry> T::*>(&ClusterList::more),
+          "Further clusters, the preferred ones first.")
+      .max(8);
+}
+
 std::uint64_t number(const std::string& text) {
   std::uint64_t out = 0;
   std::from_chars(text.data(), text.data() + text.size(), out);
@@ -53,11 +64,12 @@ void describe(config::Schema<FollowConfig>& s) {
   s.secret("token", &FollowConfig::token, "Its api_token, from another machine.");
 }
 
+void describe(config::Schema<ClusterList>& s) {
+  describe_list(s);
+}
+
 void describe(config::Schema<ClustersConfig>& s) {
-  s.field("name", &ClustersConfig::name, "Name of the first cluster, which `kafka` describes.")
-      .min(1)
-      .max(100);
-  s.field("more", &ClustersConfig::more, "Further clusters, the preferred ones first.").max(8);
+  describe_list(s);
   s.field("switch_after", &ClustersConfig::switch_after,
           "Records go to the next cluster when nothing was acknowledged for so long.")
       .min(100ms)
@@ -70,13 +82,17 @@ void describe(config::Schema<ClustersConfig>& s) {
   s.field("follow", &ClustersConfig::follow, "A route of naru-alerting that decides, too.");
 }
 
-void validate(const ClustersConfig& config, config::Errors& errors) {
-  std::set<std::string> names = {config.name};
-  for (const ClusterEntry& entry : config.more) {
+void validate(const ClusterList& list, config::Errors& errors) {
+  std::set<std::string> names = {list.name};
+  for (const ClusterEntry& entry : list.more) {
     if (!names.insert(entry.name).second) {
       errors.add("more", fmt::format("two clusters are named \"{}\"; give each its own name", entry.name));
     }
   }
+}
+
+void validate(const ClustersConfig& config, config::Errors& errors) {
+  validate(static_cast<const ClusterList&>(config), errors);
   for (const std::string& url : config.follow.alerting) {
     net::HttpClientConfig client;
     client.url = url;

@@ -27,9 +27,13 @@ struct FollowConfig {
   std::string token;
 };
 
-struct ClustersConfig {
-  std::string name = "main";       // of the first, which `kafka` describes
+// Clusters beside the one that `kafka` describes.
+struct ClusterList {
+  std::string name = "main";       // of that one
   std::vector<ClusterEntry> more;  // in the order of preference
+};
+
+struct ClustersConfig : ClusterList {
   std::chrono::milliseconds switch_after{3'000};
   std::chrono::milliseconds return_after{60'000};
   bool returns = true;
@@ -38,6 +42,8 @@ struct ClustersConfig {
 
 void describe(config::Schema<ClusterEntry>& schema);
 void describe(config::Schema<FollowConfig>& schema);
+void describe(config::Schema<ClusterList>& schema);
+void validate(const ClusterList& list, config::Errors& errors);
 void describe(config::Schema<ClustersConfig>& schema);
 void validate(const ClustersConfig& config, config::Errors& errors);
 

@@ -157,7 +157,8 @@ Result<void> Platform::Parts::open() {
   NARU_TRY(const auto changes, prepper::apply(prepper_config, targets, wall_now()));
   prepper = std::make_unique<prepper::Prepper>(prepper_config, *bus, to_store(), registry, health);
   NARU_TRY_VOID(prepper->start());
-  alerting = std::make_unique<alerting::Alerting>(decisions, *bus, registry, health);
+  alerting = std::make_unique<alerting::Alerting>(decisions, alerting::only_cluster("embedded", *bus),
+                                                  registry, health);
   NARU_TRY_VOID(alerting->start());
   collector::CollectorConfig collector_config;
   collector_config.spill.directory = options.data + "/spill";

@@ -180,3 +180,57 @@ def test_a_route_of_alerting_moves_the_collector(pair: Pair, tmp_path: Path) -> 
         # Drained: everything is on exactly one of them.
         assert len(on_main) + len(on_sub) == sender.acknowledged // RECORDS
         assert not set(on_main) & set(on_sub)
+
+
+def generic(target: str, status: str = "firing") -> dict[str, str]:
+    return {"target": target, "level": "CRITICAL", "status": status, "fingerprint": target, "startsAt": "2026-11-27T00:00:00Z"}
+
+
+def last_events(bootstrap: str, topic: str) -> dict[str, str]:
+    """The last status event of each target."""
+    return {record.key.decode(): record.value.decode() for record in read_topic(bootstrap, topic)}
+
+
+def test_the_loss_of_a_cluster_stops_no_failover(pair: Pair, tmp_path: Path) -> None:
+    routes = [{"name": "main", "watch": "broker.main"}, {"name": "sub"}]
+    config = configs.alerting(
+        pair.main.bootstrap,
+        targets=[{"name": "broker", "routes": routes, "hold": "0s"}],
+        clusters={"more": [{"name": "sub", "kafka": {"brokers": pair.sub.bootstrap}}]},
+        control={"rejoin_after": "3s"},
+    )
+    with ExitStack() as started:
+        instances = [
+            started.enter_context(Program.configured("naru-alerting", config, tmp_path / f"alerting-{i}")) for i in range(2)
+        ]
+
+        def leader() -> Program | None:
+            leading = [one for one in instances if one.metric("naru_alerting_leads") == 1]
+            assert len(leading) <= 1
+            return leading[0] if leading and leading[0].metric("naru_alerting_clusters") == 2 else None
+
+        first = eventually(leader, 60, "a leader on both clusters", 0.1)
+        assert call("POST", first.url("admin") + "/webhooks/generic", generic("other"))[0] == 200
+        pair.main.brokers[0].kill()
+        begin = time.monotonic()
+        assert call("POST", first.url("admin") + "/webhooks/generic", generic("broker.main"))[0] == 200
+        took = time.monotonic() - begin
+        print(f"\n  main was killed; the switch was answered {took:.2f} s later")
+        assert took < 5
+        assert call("GET", first.url("admin") + "/v1/routes/broker")[1]["active"] == "sub"
+        assert set(last_events(pair.sub.bootstrap, "naru.system-status")) >= {"other", "broker.main"}
+        # The leader goes, too: its successor has main's decisions and those that only sub has.
+        first.kill()
+        (second,) = (one for one in instances if one is not first)
+        eventually(lambda: second.metric("naru_alerting_leads") == 1, 60, "a successor on sub", 0.1)
+        assert call("GET", second.url("admin") + "/v1/routes/broker")[1]["active"] == "sub"
+        assert call("GET", second.url("admin") + "/v1/status/other")[1]["status"] == "CRITICAL"
+        pair.main.brokers[0].start()
+        eventually(lambda: second.metric("naru_alerting_clusters") == 2, 120, "main is taken in again", 0.1)
+        assert call("POST", second.url("admin") + "/webhooks/generic", generic("other", "resolved"))[0] == 200
+        eventually(
+            lambda: last_events(pair.main.bootstrap, "naru.system-status") == last_events(pair.sub.bootstrap, "naru.system-status"),
+            30,
+            "both clusters hold the same",
+        )
+        assert call("GET", second.url("admin") + "/v1/routes/broker")[1]["active"] == "sub"

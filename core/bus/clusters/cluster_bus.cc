@@ -59,6 +59,11 @@ void ClusterBus::told(const std::optional<std::string>& name) {
   }
 }
 
+bool ClusterBus::answers(std::size_t number) {
+  const std::string nothing;
+  return clusters_[number].probe->describe(std::span(&nothing, 1)).has_value();
+}
+
 Result<std::unique_ptr<Producer>> ClusterBus::producer() {
   std::vector<std::unique_ptr<Producer>> inner;
   for (const Cluster& cluster : clusters_) {
@@ -66,12 +71,7 @@ Result<std::unique_ptr<Producer>> ClusterBus::producer() {
     inner.push_back(std::move(made));
   }
   auto made = std::make_unique<ClusterProducer>(
-      config_, std::move(inner),
-      [this](std::size_t number) {
-        const std::string nothing;
-        return clusters_[number].probe->describe(std::span(&nothing, 1)).has_value();
-      },
-      registry_);
+      config_, std::move(inner), [this](std::size_t number) { return answers(number); }, registry_);
   ClusterProducer* const raw = made.get();
   {
     const std::lock_guard lock(following_->mutex);

@@ -26,7 +26,10 @@ class ClusterBus final : public Bus {
 
   std::size_t size() const { return clusters_.size(); }
   Bus& cluster(std::size_t number) { return *clusters_[number].bus; }
+  Bus& probe(std::size_t number) { return *clusters_[number].probe; }
   const std::string& name(std::size_t number) const { return clusters_[number].name; }
+  // Asks it; as long as its probe takes. Thread-safe.
+  bool answers(std::size_t number);
 
   // To all producers that were made: what somebody who knows better decided. Thread-safe.
   void told(const std::optional<std::string>& name);

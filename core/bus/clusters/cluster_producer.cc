@@ -39,10 +39,9 @@ struct ClusterProducer::State {
 };
 
 ClusterProducer::ClusterProducer(ClusterProducerConfig config,
-                                 std::vector<std::unique_ptr<Producer>> clusters, Ask ask,
+                                 std::vector<std::unique_ptr<Producer>> clusters, ClusterWatch::Ask ask,
                                  telemetry::Registry& registry)
     : config_(std::move(config)),
-      ask_(std::move(ask)),
       state_(std::make_shared<State>(config_.choice)),
       clusters_(std::move(clusters)),
       switches_(registry.counter("naru_bus_cluster_switches_total", "Switches to another cluster.")),
@@ -51,10 +50,12 @@ ClusterProducer::ClusterProducer(ClusterProducerConfig config,
           "Bus records sent to another cluster without knowing whether the first took them.")),
       active_gauge_(registry.gauge("naru_bus_active_cluster",
                                    "Position in the list of the cluster that records go to, from 0.")) {
-  threads_.emplace_back([this] { run(); });
-  for (std::size_t i = 0; i < clusters_.size(); ++i) {
-    threads_.emplace_back([this, i] { this->ask(i); });
-  }
+  thread_ = std::thread([this] { run(); });
+  watch_ = std::make_unique<ClusterWatch>(clusters_.size(), config_.ask_every, std::move(ask),
+                                          [this](std::size_t cluster, bool answered) {
+                                            const std::lock_guard lock(state_->mutex);
+                                            state_->choice.asked(cluster, answered, monotonic_now());
+                                          });
 }
 
 ClusterProducer::~ClusterProducer() {
@@ -63,9 +64,8 @@ ClusterProducer::~ClusterProducer() {
     state_->stop = true;
   }
   state_->changed.notify_all();
-  for (std::thread& thread : threads_) {
-    thread.join();
-  }
+  thread_.join();
+  watch_.reset();
   std::deque<HeldPtr> waiting;
   {
     const std::lock_guard lock(state_->mutex);
@@ -198,17 +198,6 @@ void ClusterProducer::run() {
       lock.lock();
     }
     state_->changed.wait_for(lock, kLook, [this] { return state_->stop; });
-  }
-}
-
-void ClusterProducer::ask(std::size_t cluster) {
-  std::unique_lock lock(state_->mutex);
-  while (!state_->stop) {
-    lock.unlock();
-    const bool answered = ask_(cluster);
-    lock.lock();
-    state_->choice.asked(cluster, answered, monotonic_now());
-    state_->changed.wait_for(lock, config_.ask_every, [this] { return state_->stop; });
   }
 }
 

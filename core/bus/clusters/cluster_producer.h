@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -22,6 +21,7 @@
 
 #include "core/bus/bus.h"
 #include "core/bus/clusters/cluster_choice.h"
+#include "core/bus/clusters/cluster_watch.h"
 #include "core/telemetry/metrics.h"
 
 namespace naru::bus {
@@ -36,11 +36,8 @@ struct ClusterProducerConfig {
 
 class ClusterProducer final : public Producer {
  public:
-  // Whether a cluster answers now; called on threads of this object, one for each cluster.
-  using Ask = std::function<bool(std::size_t cluster)>;
-
-  ClusterProducer(ClusterProducerConfig config, std::vector<std::unique_ptr<Producer>> clusters, Ask ask,
-                  telemetry::Registry& registry);
+  ClusterProducer(ClusterProducerConfig config, std::vector<std::unique_ptr<Producer>> clusters,
+                  ClusterWatch::Ask ask, telemetry::Registry& registry);
   ~ClusterProducer() override;
 
   Result<void> send(OutRecord& record, DeliveryCallback done) override;
@@ -69,18 +66,17 @@ class ClusterProducer final : public Producer {
   static void answer(const std::shared_ptr<State>& state, const HeldPtr& held, std::size_t cluster,
                      Result<Position> result);
   void run();
-  void ask(std::size_t cluster);
   void move(const ClusterChoice::Move& move);
   void resend_from(std::size_t cluster);
   void release_waiting();
 
   const ClusterProducerConfig config_;
-  const Ask ask_;
   std::shared_ptr<State> state_;
   std::vector<std::unique_ptr<Producer>> clusters_;
   telemetry::Counter switches_, resent_;
   telemetry::Gauge active_gauge_;
-  std::vector<std::thread> threads_;
+  std::thread thread_;
+  std::unique_ptr<ClusterWatch> watch_;
 };
 
 }  // namespace naru::bus

@@ -38,7 +38,7 @@ class ApiTest : public testing::Test {
     std::filesystem::remove_all(directory_);
   }
   void start() {
-    alerting_ = std::make_unique<Alerting>(config_, *bus_, registry_, health_);
+    alerting_ = std::make_unique<Alerting>(config_, only_cluster("test", *bus_), registry_, health_);
     ASSERT_TRUE(alerting_->start());
     for (int i = 0; i < 5'000 && !alerting_->leads(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds{2});

@@ -72,7 +72,8 @@ TEST_F(Writer, PassesAnIndexThatCannotBeCreated) {
     bus.put(kLogs, message({{"passes", wall_now()}}, i, "free"));
   }
   EXPECT_TRUE(eventually([&] { return store.documents("-free-") == 19; }));
-  EXPECT_EQ(bus.committed(kLogs), std::nullopt);
+  // What passed may be committed as the metadata of offset 0; the offset itself waits.
+  EXPECT_EQ(bus.committed(kLogs).value_or(0), 0);
   store.refuse_indices("");
   EXPECT_TRUE(eventually([&] { return bus.committed(kLogs) == 20; }));
   EXPECT_EQ(store.documents("-full-"), 1u);

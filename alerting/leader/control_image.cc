@@ -1,0 +1,85 @@
+#include "alerting/leader/control_image.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <utility>
+
+#include "alerting/leader/topic_reader.h"
+#include "core/base/clock.h"
+
+namespace naru::alerting {
+namespace {
+
+CommitNumber parse_commit(const std::string& json) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  CommitNumber out;
+  if (parser.parse(json).get(object) != simdjson::SUCCESS ||
+      object["epoch"].get(out.epoch) != simdjson::SUCCESS ||
+      object["number"].get(out.number) != simdjson::SUCCESS) {
+    return {};
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string to_json(const CommitNumber& commit) {
+  return fmt::format(R"({{"epoch":{},"number":{}}})", commit.epoch, commit.number);
+}
+
+Result<ControlImage> read_image(bus::Bus& bus, const ControlConfig& config, std::chrono::milliseconds most) {
+  ControlImage image;
+  const std::vector<std::string> topics = {config.status_topic, config.routes_topic, config.state_topic};
+  for (const std::string& topic : topics) {
+    image.topics[topic];
+  }
+  NARU_TRY_VOID(TopicReader::read(
+      bus, topics,
+      [&](const bus::InRecord& record) {
+        auto& keys = image.topics[std::string(record.topic)];
+        if (record.tombstone) {
+          keys.erase(std::string(record.key));
+        } else {
+          keys.insert_or_assign(std::string(record.key), std::string(record.value));
+        }
+      },
+      most));
+  const auto& state = image.topics[config.state_topic];
+  if (const auto commit = state.find(std::string(kCommitKey)); commit != state.end()) {
+    image.commit = parse_commit(commit->second);
+  }
+  return image;
+}
+
+std::vector<bus::OutRecord> differences(const ControlImage& from, const ControlImage& to) {
+  std::vector<bus::OutRecord> out;
+  const auto add = [&](const std::string& topic, const std::string& key, const std::string* value) {
+    bus::OutRecord& record = out.emplace_back();
+    record.topic = topic;
+    record.key = key;
+    record.tombstone = value == nullptr;
+    record.value = value == nullptr ? std::string() : *value;
+    record.timestamp_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli);
+  };
+  const std::map<std::string, std::string> none;
+  for (const auto& [topic, keys] : to.topics) {
+    const auto found = from.topics.find(topic);
+    const auto& old = found == from.topics.end() ? none : found->second;
+    for (const auto& [key, value] : keys) {
+      const auto before = old.find(key);
+      if (before == old.end() || before->second != value) {
+        add(topic, key, &value);
+      }
+    }
+    for (const auto& [key, value] : old) {
+      if (!keys.contains(key)) {
+        add(topic, key, nullptr);
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace naru::alerting
