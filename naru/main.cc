@@ -14,6 +14,7 @@
 #include "naru/control/control.h"
 #include "naru/deadletter/deadletter.h"
 #include "naru/doctor/doctor.h"
+#include "naru/kafka/kafka.h"
 #include "naru/ledger/ledger.h"
 #include "naru/lifecycle/lifecycle.h"
 #include "naru/processors/processors.h"
@@ -98,6 +99,12 @@ int main(int argc, char** argv) {
   CLI::App* limit_verb = app.add_subcommand("limit", "the rates of the shared limiters");
   add_limit_flags(*limit_verb, control);
 
+  KafkaOptions kafka;
+  ControlOptions kafka_control;
+  CLI::App* kafka_verb = app.add_subcommand(
+      "kafka", "move from one Kafka cluster to another: by shares, compared, with offsets");
+  add_flags(*kafka_verb, kafka, kafka_control);
+
   if (const std::optional<int> ended = program::parse_flags(app, argc, argv)) {
     return *ended;
   }
@@ -140,6 +147,9 @@ int main(int argc, char** argv) {
   if (*status_verb || *route_verb || *limit_verb) {
     return run_control(control);
   }
+  if (*kafka_verb) {
+    return run_kafka(kafka, kafka_control);
+  }
   if (*test_verb) {
     return run_test(test);
   }
@@ -147,6 +157,6 @@ int main(int argc, char** argv) {
   fmt::print(
       stderr,
       "naru: say what to do: up, check, bootstrap, lifecycle, doctor, ledger, spool, deadletter, test, "
-      "tap, contract, processors, rules, status, route or limit; naru --help explains them\n");
+      "tap, contract, processors, rules, status, route, limit or kafka; naru --help explains them\n");
   return program::kExitUsage;
 }

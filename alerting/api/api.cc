@@ -251,27 +251,32 @@ void Api::routes(const std::string& target, net::HttpRequest& request, net::Resp
                  : error_response(status_of(read.error()), read.error().message()));
     return;
   }
-  std::optional<bool> lock;
+  Decider::RouteOrder order{.route = body.text("route"), .percent = {}, .lock = {}};
   if (bool wanted = false; body.object["lock"].get(wanted) == simdjson::SUCCESS) {
-    lock = wanted;
+    order.lock = wanted;
   }
-  const std::string route = body.text("route");
-  if (route.empty() && !lock) {
+  if (simdjson::dom::element percent; body.object["percent"].get(percent) == simdjson::SUCCESS) {
+    std::uint64_t number = 0;
+    if (percent.get(number) != simdjson::SUCCESS || number > 100 || order.route.empty()) {
+      respond(error_response(400, "give \"percent\" as a whole number from 0 to 100, with \"route\""));
+      return;
+    }
+    order.percent = static_cast<unsigned>(number);
+  }
+  if (order.route.empty() && !order.lock) {
     respond(error_response(400, "give \"route\", \"lock\" or both"));
     return;
   }
-  leader_.submit(
-      [target, route, lock, reason = body.text("reason"), who = who_is(request, body.text("by"))](
-          Decider& decider, UnixNanos now, Decisions& out) {
-        return decider.set_route(target, route, lock, reason, who, now, out);
-      },
-      [this, target, respond = std::move(respond)](const Result<void>& result) mutable {
-        if (result) {
-          settled_.route(target, {}, std::chrono::milliseconds(0), std::move(respond));
-        } else {
-          respond(error_response(status_of(result.error()), result.error().message()));
-        }
-      });
+  leader_.submit([target, order, reason = body.text("reason"), who = who_is(request, body.text("by"))](
+                     Decider& decider, UnixNanos now,
+                     Decisions& out) { return decider.set_route(target, order, reason, who, now, out); },
+                 [this, target, respond = std::move(respond)](const Result<void>& result) mutable {
+                   if (result) {
+                     settled_.route(target, {}, std::chrono::milliseconds(0), std::move(respond));
+                   } else {
+                     respond(error_response(status_of(result.error()), result.error().message()));
+                   }
+                 });
 }
 
 void Api::limits(const std::string& rest, net::HttpRequest& request, net::Responder respond) {

@@ -230,8 +230,13 @@ void Decider::restore_route(std::string_view json) {
   }
   highest_epoch_ = std::max(highest_epoch_, state.version.epoch);
   auto& saved = saved_routes_[state.target];
-  if (saved.first.version <= state.version) {
-    saved = {std::move(state), text_of(object, "active")};
+  std::string shift_to;
+  if (dom::object shift; object["shift"].get(shift) == simdjson::SUCCESS) {
+    shift_to = text_of(shift, "to");
+    state.shift_percent = static_cast<unsigned>(std::clamp<std::int64_t>(int_of(shift, "percent"), 0, 99));
+  }
+  if (saved.state.version <= state.version) {
+    saved = {std::move(state), text_of(object, "active"), std::move(shift_to)};
   }
 }
 
@@ -265,7 +270,7 @@ void Decider::begin(std::uint64_t epoch, UnixNanos now) {
   std::ranges::sort(history_, {}, &HistoryEntry::number);
   for (auto& [name, saved] : saved_routes_) {
     if (const auto plan = plans_.find(name); plan != plans_.end()) {
-      plan->second.restore(std::move(saved.first), saved.second);
+      plan->second.restore(std::move(saved.state), saved.active, saved.shift_to);
     }
   }
   saved_routes_.clear();
@@ -441,9 +446,8 @@ Result<void> Decider::set_status(const std::string& target, Status status, const
   return {};
 }
 
-Result<void> Decider::set_route(std::string_view target, std::string_view route, std::optional<bool> lock,
-                                const std::string& reason, const std::string& who, UnixNanos now,
-                                Decisions& out) {
+Result<void> Decider::set_route(std::string_view target, const RouteOrder& order, const std::string& reason,
+                                const std::string& who, UnixNanos now, Decisions& out) {
   const auto found = plans_.find(target);
   if (found == plans_.end()) {
     return fail(ErrorCode::kNotFound, fmt::format("there is no target '{}' with routes", target));
@@ -454,25 +458,31 @@ Result<void> Decider::set_route(std::string_view target, std::string_view route,
   RoutePlan& plan = found->second;
   std::optional<RouteChange> change;
   const std::string why = clean(fmt::format("{}: {}", who, reason));
-  if (!route.empty()) {
-    if (const auto problem = plan.set(route, why, now, change)) {
-      return fail(ErrorCode::kNotFound, *problem);
+  if (!order.route.empty()) {
+    if (const auto problem = order.percent ? plan.shift(order.route, *order.percent, why, now, change)
+                                           : plan.set(order.route, why, now, change)) {
+      return fail(order.percent ? ErrorCode::kInvalidArgument : ErrorCode::kNotFound, *problem);
     }
   }
-  if (lock) {
-    plan.lock(*lock, clean(who));
+  if (order.lock) {
+    plan.lock(*order.lock, clean(who));
   }
   std::string line = "{";
   append_text(line, "kind", "audit");
   append_text(line, "type", plan.config().name);
   append_text(line, "source", "person/" + clean(who));
   append_text(line, "reason", clean(reason));
-  append_text(line, "route", route.empty() ? "-" : route);
-  append_text(line, "lock", !lock ? "-" : *lock ? "locked" : "unlocked");
+  append_text(line, "route", order.route.empty() ? "-" : order.route);
+  if (order.percent) {
+    append_text(line, "percent", std::to_string(*order.percent));
+  }
+  append_text(line, "lock", !order.lock ? "-" : *order.lock ? "locked" : "unlocked");
   append_text(line, "at", format_rfc3339(now));
   note(line + "}", out);
   if (change) {
     out.changes.push_back(*change);
+  } else {
+    out.stated.insert(plan.config().name);
   }
   publish_route(plan, out);
   return {};
@@ -504,6 +514,17 @@ void Decider::blind(const std::string& why, UnixNanos now, Decisions& out) {
 void Decider::step_routes(UnixNanos now, Decisions& out) {
   for (auto& [name, plan] : plans_) {
     std::optional<RouteChange> change = plan.step(now);
+    if (const std::string why = plan.take_back(); !why.empty()) {
+      std::string line = "{";
+      append_text(line, "kind", "audit");
+      append_text(line, "type", name);
+      append_text(line, "source", "failover");
+      append_text(line, "reason", why);
+      append_text(line, "at", format_rfc3339(now));
+      note(line + "}", out);
+      out.stated.insert(name);
+      out.routes.insert(name);
+    }
     std::string& told = held_[name];
     if (change) {
       std::string line = "{";

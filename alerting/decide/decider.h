@@ -30,6 +30,7 @@ struct Decisions {
   std::vector<StatusEvent> events;
   std::vector<RouteChange> changes;
   std::set<std::string> routes;  // targets whose route is to be published
+  std::set<std::string> stated;  // those of them that did not switch and are told to the effects all the same
   std::vector<StateRecord> state;
   bool empty() const { return events.empty() && routes.empty() && state.empty(); }
 };
@@ -68,8 +69,13 @@ class Decider {
   // The error is a sentence for the caller.
   Result<void> set_status(const std::string& target, Status status, const std::string& reason,
                           const std::string& who, UnixNanos now, Decisions& out);
-  Result<void> set_route(std::string_view target, std::string_view route, std::optional<bool> lock,
-                         const std::string& reason, const std::string& who, UnixNanos now, Decisions& out);
+  struct RouteOrder {
+    std::string route;                // empty: no switch
+    std::optional<unsigned> percent;  // so much of the traffic to `route` only: a planned move
+    std::optional<bool> lock;
+  };
+  Result<void> set_route(std::string_view target, const RouteOrder& order, const std::string& reason,
+                         const std::string& who, UnixNanos now, Decisions& out);
   void probed(std::string_view target, std::size_t route, bool well, UnixNanos now, Decisions& out);
   // `why` is empty while everything is seen.
   void blind(const std::string& why, UnixNanos now, Decisions& out);
@@ -96,7 +102,11 @@ class Decider {
   StatusBoard board_;
   AlertOrder alerts_;
   std::map<std::string, RoutePlan, std::less<>> plans_;
-  std::map<std::string, std::pair<RouteState, std::string>> saved_routes_;  // until begin()
+  struct SavedRoute {
+    RouteState state;
+    std::string active, shift_to;
+  };
+  std::map<std::string, SavedRoute> saved_routes_;  // until begin()
   std::deque<HistoryEntry> history_;
   std::map<std::string, std::string> held_;  // by target: what was told last
   Version version_;

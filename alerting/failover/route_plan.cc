@@ -25,11 +25,15 @@ RoutePlan::RoutePlan(TargetConfig config)
   }
 }
 
-void RoutePlan::restore(RouteState state, std::string_view active) {
+void RoutePlan::restore(RouteState state, std::string_view active, std::string_view shift_to) {
   state_ = std::move(state);
-  const auto found = std::ranges::find(config_.routes, active, &RouteConfig::name);
-  state_.active =
-      found == config_.routes.end() ? 0 : static_cast<std::size_t>(found - config_.routes.begin());
+  std::optional<std::string> gone;
+  state_.active = find(active, gone).value_or(0);
+  const std::optional<std::size_t> shifted = find(shift_to, gone);
+  if (!shifted || *shifted == state_.active) {
+    state_.shift_percent = 0;
+  }
+  state_.shift_to = shifted.value_or(0);
 }
 
 bool RoutePlan::watches(std::string_view target) const {
@@ -101,6 +105,7 @@ RouteChange RoutePlan::move(std::size_t to, std::string reason, UnixNanos now) {
                      .at = now};
   if (!config_.dry_run) {
     state_.active = to;
+    state_.shift_percent = 0;
     state_.at = now;
     state_.reason = change.reason;
     std::erase_if(state_.switches, [&](UnixNanos at) { return at + kHour <= now; });
@@ -167,21 +172,71 @@ std::optional<RouteChange> RoutePlan::step(UnixNanos now) {
   return move(*to, std::move(reason), now);
 }
 
+std::optional<std::size_t> RoutePlan::find(std::string_view route,
+                                           std::optional<std::string>& problem) const {
+  const auto found = std::ranges::find(config_.routes, route, &RouteConfig::name);
+  if (found != config_.routes.end()) {
+    return static_cast<std::size_t>(found - config_.routes.begin());
+  }
+  std::string names;
+  for (const RouteConfig& one : config_.routes) {
+    names += (names.empty() ? "" : ", ") + one.name;
+  }
+  problem = fmt::format("target {} has no route '{}'; there are {}", config_.name, route, names);
+  return std::nullopt;
+}
+
 std::optional<std::string> RoutePlan::set(std::string_view route, std::string_view reason, UnixNanos now,
                                           std::optional<RouteChange>& out) {
-  const auto found = std::ranges::find(config_.routes, route, &RouteConfig::name);
-  if (found == config_.routes.end()) {
-    std::string names;
-    for (const RouteConfig& one : config_.routes) {
-      names += (names.empty() ? "" : ", ") + one.name;
-    }
-    return fmt::format("target {} has no route '{}'; there are {}", config_.name, route, names);
+  std::optional<std::string> problem;
+  const std::optional<std::size_t> to = find(route, problem);
+  if (!to) {
+    return problem;
   }
-  const auto to = static_cast<std::size_t>(found - config_.routes.begin());
-  if (to != state_.active) {
-    out = move(to, std::string(reason), now);
+  state_.shift_percent = 0;
+  if (*to != state_.active) {
+    out = move(*to, std::string(reason), now);
   }
   return std::nullopt;
+}
+
+std::optional<std::string> RoutePlan::shift(std::string_view route, unsigned percent, std::string_view reason,
+                                            UnixNanos now, std::optional<RouteChange>& out) {
+  std::optional<std::string> problem;
+  const std::optional<std::size_t> to = find(route, problem);
+  if (!to) {
+    return problem;
+  }
+  if (percent > 100) {
+    return fmt::format("{} % is more than all; give 0 to 100", percent);
+  }
+  if (percent == 100) {
+    return set(route, reason, now, out);
+  }
+  if (*to == state_.active && percent > 0) {
+    return fmt::format("{} is the active route of {} already; give the route to move to", route,
+                       config_.name);
+  }
+  if (percent > 0 && !eligible(*to)) {
+    return fmt::format("route {} is not well: its status is {}{}", route, to_string(status_of(*to)),
+                       health_[*to].healthy ? "" : ", and its probe does not answer");
+  }
+  if (!config_.dry_run) {
+    state_.shift_to = *to;
+    state_.shift_percent = percent;
+    state_.reason = reason;
+  }
+  return std::nullopt;
+}
+
+std::string RoutePlan::take_back() {
+  if (state_.shift_percent == 0 || eligible(state_.shift_to)) {
+    return {};
+  }
+  state_.shift_percent = 0;
+  state_.reason = fmt::format("the planned move to {} is taken back: it is not well",
+                              config_.routes[state_.shift_to].name);
+  return state_.reason;
 }
 
 std::string to_json(const RoutePlan& plan, Status status) {
@@ -205,6 +260,11 @@ std::string to_json(const RoutePlan& plan, Status status) {
   append_json_string(out, state.reason);
   out += fmt::format(R"(,"at":"{}","locked":{},"dryRun":{})", format_rfc3339(state.at), state.locked,
                      config.dry_run);
+  if (state.shift_percent > 0) {
+    out += ",\"shift\":{\"to\":";
+    append_json_string(out, config.routes[state.shift_to].name);
+    out += fmt::format(",\"percent\":{}}}", state.shift_percent);
+  }
   if (!plan.held().empty()) {
     out += ",\"held\":";
     append_json_string(out, plan.held());

@@ -69,6 +69,9 @@ struct RouteState {
   Version version;
   std::deque<UnixNanos> switches;  // of the last hour, oldest first
   std::set<std::string> acted;     // routes that were left because of a CRITICAL that still lasts
+  // A planned move: so much of the traffic goes to another route already. 0: none; a switch ends it.
+  std::size_t shift_to = 0;
+  unsigned shift_percent = 0;
 };
 
 struct RouteChange {
@@ -86,7 +89,7 @@ class RoutePlan {
   const TargetConfig& config() const { return config_; }
   const RouteState& state() const { return state_; }
   // `active`: the name of a route; one that there is none of any more means the first.
-  void restore(RouteState state, std::string_view active);
+  void restore(RouteState state, std::string_view active, std::string_view shift_to = {});
 
   // Whether this target looks at that status.
   bool watches(std::string_view target) const;
@@ -103,6 +106,11 @@ class RoutePlan {
   // A person's word. The error names what is not there, or why it is refused.
   std::optional<std::string> set(std::string_view route, std::string_view reason, UnixNanos now,
                                  std::optional<RouteChange>& out);
+  // So much of the traffic to another route; 0 takes it back, 100 is set(). The error as there.
+  std::optional<std::string> shift(std::string_view route, unsigned percent, std::string_view reason,
+                                   UnixNanos now, std::optional<RouteChange>& out);
+  // Why a planned move was taken back since the last call; empty: it was not.
+  std::string take_back();
   void lock(bool locked, std::string_view who) {
     state_.locked = locked;
     state_.locked_by = who;
@@ -122,6 +130,8 @@ class RoutePlan {
     UnixNanos well_since = 0;  // HEALTHY, and its probe answers; 0: not so
   };
   bool eligible(std::size_t route) const;
+  // The number of a route; otherwise a sentence in `problem`.
+  std::optional<std::size_t> find(std::string_view route, std::optional<std::string>& problem) const;
   void note_well(std::size_t route, UnixNanos now);
   std::optional<std::string> guard(UnixNanos now) const;
   RouteChange move(std::size_t to, std::string reason, UnixNanos now);

@@ -5,8 +5,8 @@
 
 #include <utility>
 
-#include "alerting/leader/topic_reader.h"
 #include "core/base/clock.h"
+#include "core/bus/topic_reader.h"
 
 namespace naru::alerting {
 namespace {
@@ -35,7 +35,7 @@ Result<ControlImage> read_image(bus::Bus& bus, const ControlConfig& config, std:
   for (const std::string& topic : topics) {
     image.topics[topic];
   }
-  NARU_TRY_VOID(TopicReader::read(
+  NARU_TRY_VOID(bus::TopicReader::read(
       bus, topics,
       [&](const bus::InRecord& record) {
         auto& keys = image.topics[std::string(record.topic)];

@@ -643,6 +643,13 @@ void Leader::tell(Term& term, const Decisions& decisions, UnixNanos now) {
     tell_effects(term,
                  {.target = change.target, .from = change.from, .to = change.to, .reason = change.reason});
   }
+  for (const std::string& target : decisions.stated) {
+    const RoutePlan& plan = *term.decider->plan(target);
+    tell_effects(term, {.target = target,
+                        .from = {},
+                        .to = plan.config().routes[plan.state().active].name,
+                        .reason = plan.state().reason});
+  }
   notifier_.tell(decisions, now);
 }
 

@@ -39,7 +39,7 @@ function showRoutes(overview) {
           h("div", { class: "routes-of" }, ...one.routes.map((route) =>
             h("span", { class: `route${route.name === one.active ? " active" : ""}${route.healthy ? "" : " bad"}`, title: route.url }, route.name))),
           h("span", { class: "why" },
-            [one.reason && `since ${shown(one.at)}: ${one.reason}`, one.locked && "locked", one.dryRun && "dry run", one.held && `held: ${one.held}`]
+            [one.shift && `${one.shift.percent} % to ${one.shift.to}`, one.reason && `since ${shown(one.at)}: ${one.reason}`, one.locked && "locked", one.dryRun && "dry run", one.held && `held: ${one.held}`]
               .filter(Boolean).join("; "))))));
   if (overview.routes.length === 0) byId("routes").append(h("p", null, "No target has routes."));
 }

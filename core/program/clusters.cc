@@ -164,7 +164,10 @@ void RouteFollower::run() {
       if (std::pair(new_epoch, new_sequence) >= std::pair(epoch, sequence)) {
         epoch = new_epoch;
         sequence = new_sequence;
-        bus_.told(member(answer->body, "active"));
+        bus_.told(
+            bus::ClusterOrder{.active = member(answer->body, "active"),
+                              .shift_to = member(answer->body, "to"),
+                              .percent = static_cast<unsigned>(number(member(answer->body, "percent")))});
       }
       continue;
     }

@@ -89,6 +89,11 @@ std::string body_of(const ControlOptions& options) {
         out += options.lock ? ",\"lock\":true" : ",\"lock\":false";
       }
       break;
+    case Action::kRouteShift:
+      out += ",\"route\":";
+      append_json_string(out, options.value);
+      out += fmt::format(",\"percent\":{}", options.percent);
+      break;
     case Action::kLimitSet: out += ",\"perSecond\":" + options.value; break;
     default: break;
   }
@@ -97,12 +102,14 @@ std::string body_of(const ControlOptions& options) {
 
 Result<net::HttpRequest> request_of(const ControlOptions& options) {
   net::HttpRequest request;
+  const bool routes = options.action == Action::kRouteGet || options.action == Action::kRouteSet ||
+                      options.action == Action::kRouteShift;
   const bool sets = options.action == Action::kStatusSet || options.action == Action::kRouteSet ||
-                    options.action == Action::kLimitSet;
-  const char* const base =
-      options.action == Action::kStatusGet || options.action == Action::kStatusSet ? "/v1/status"
-      : options.action == Action::kRouteGet || options.action == Action::kRouteSet ? "/v1/routes"
-                                                                                   : "/v1/limits";
+                    options.action == Action::kRouteShift || options.action == Action::kLimitSet;
+  const char* const base = options.action == Action::kStatusGet || options.action == Action::kStatusSet
+                               ? "/v1/status"
+                           : routes ? "/v1/routes"
+                                    : "/v1/limits";
   request.target =
       options.target.empty() ? base : fmt::format("{}/{}", base, net::percent_encoded(options.target));
   if (!sets) {
@@ -171,6 +178,21 @@ void add_route_flags(CLI::App& app, ControlOptions& options) {
   set->add_flag("--unlock", options.unlock, "it may switch by itself again")->excludes(lock);
   set->add_option("--reason", options.reason, "why, for all who read it")->required();
   add_common(*set, options, true);
+}
+
+void add_shift_flags(CLI::App& app, ControlOptions& options) {
+  app.add_option("--to", options.value, "route to move to, such as the name of a cluster")->required();
+  app.add_option(
+         "--percent", options.percent,
+         "so much of the partitions of each topic, in whole partitions; 0 takes it back, 100 makes it "
+         "the active route")
+      ->required()
+      ->check(CLI::Range(0, 100));
+  options.target = "kafka";
+  app.add_option("--target", options.target, "the target whose route the collectors follow (default: kafka)");
+  app.add_option("--reason", options.reason, "why, for all who read it")->required();
+  options.action = Action::kRouteShift;
+  add_common(app, options, true);
 }
 
 void add_limit_flags(CLI::App& app, ControlOptions& options) {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from support import configs
@@ -22,6 +23,7 @@ from support.index import Index
 from support.naru import Program, eventually, run, write_config
 from support.records import log_request
 from support.services.kafka import KafkaCluster
+from support.services.mirror_maker import MirrorMaker
 from support.services.opensearch import OpenSearchCluster
 
 RECORDS = 50
@@ -234,3 +236,114 @@ def test_the_loss_of_a_cluster_stops_no_failover(pair: Pair, tmp_path: Path) -> 
             "both clusters hold the same",
         )
         assert call("GET", second.url("admin") + "/v1/routes/broker")[1]["active"] == "sub"
+
+
+def naru(*argv: str) -> str:
+    done = run("naru", *argv)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_planned_move_by_shares_keeps_the_order_and_puts_each_record_on_one_cluster(pair: Pair, tmp_path: Path) -> None:
+    name = f"move{uuid.uuid4().hex[:6]}"
+    topics = configs.own_topics(name)
+    pair.create(topics)
+    routes = [{"name": "main", "watch": "kafka.main"}, {"name": "sub"}]
+    with ExitStack() as started:
+        config = configs.alerting(pair.sub.bootstrap, targets=[{"name": "kafka", "routes": routes, "hold": "0s"}])
+        alerting = started.enter_context(Program.configured("naru-alerting", config, tmp_path / "alerting"))
+        collector = configs.collector(tmp_path / "collector", pair.main.bootstrap) | {"topics": topics}
+        collector |= clusters(pair, follow={"alerting": [alerting.url("admin")]})
+        front = started.enter_context(Program.configured("naru-collector", collector, tmp_path / "log"))
+        senders = [Sender(front.url("otlp-http"), f"{name}{i}") for i in range(8)]
+        for sender in senders:
+            sender.start()
+
+        def acknowledged() -> int:
+            return sum(sender.acknowledged for sender in senders)
+
+        def more(records: int) -> None:
+            before = acknowledged()
+            eventually(lambda: acknowledged() > before + records, 60, "records are acknowledged")
+
+        eventually(lambda: alerting.metric("naru_alerting_leads") == 1, 30, "a leader")
+        more(2_000)
+        switch = ["kafka", "switch", "--admin", alerting.url("admin"), "--to", "sub", "--reason", "a new cluster", "--by", "kim"]
+        assert '"percent":50' in naru(*switch, "--percent", "50")
+        eventually(lambda: front.metric("naru_bus_shift_percent") == 50, 20, "the collector follows", 0.02)
+        more(2_000)
+        before_all_ms = time.time_ns() // 1_000_000
+        naru(*switch, "--percent", "100")
+        eventually(lambda: front.metric("naru_bus_active_cluster") == 1, 20, "the rest follows", 0.02)
+        more(2_000)
+        for sender in senders:
+            sender.stop = True
+        for sender in senders:
+            sender.join(60)
+        sides = [list(read_topic(cluster.bootstrap, topics["logs"])) for cluster in (pair.main, pair.sub)]
+        on_main, on_sub = ({record.value for record in side} for side in sides)
+        assert {record.partition for record in sides[1] if record.timestamp_ms < before_all_ms} <= {0, 1}
+        assert not on_main & on_sub
+        assert len(sides[0]) + len(sides[1]) == acknowledged() // RECORDS
+        # Of each partition nothing is on main that is younger than what is on sub.
+        for partition in range(4):
+            times = [[record.timestamp_ms for record in side if record.partition == partition] for side in sides]
+            if times[0] and times[1]:
+                assert max(times[0]) <= min(times[1]), partition
+        prepper = configs.prepper(pair.main.bootstrap, "http://127.0.0.1:1") | {"topics": topics} | clusters(pair)
+        path = str(write_config(tmp_path / "prepper.yaml", prepper))
+        said = naru("kafka", "compare", "--config", path)
+        print("\n" + said)
+        assert "0 records are on both clusters" in said
+
+
+def test_a_group_moves_to_a_mirror_by_the_checkpoints_of_mirror_maker(pair: Pair, tmp_path: Path) -> None:
+    topic, group = "mirrored", "movers"
+    admin = AdminClient({"bootstrap.servers": pair.main.bootstrap})
+    admin.create_topics([NewTopic(topic, 2, 1)])[topic].result(30)
+    def consumed(bootstrap: str, most: int) -> list[bytes]:
+        """What a member of the group gets, until nothing comes for a while; commits it."""
+        settings = {"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+        consumer = Consumer(settings)
+        consumer.subscribe([topic])
+        got: list[bytes] = []
+        quiet = time.monotonic() + 15
+        while len(got) < most and time.monotonic() < quiet:
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is None:
+                got.append(message.value())
+                quiet = time.monotonic() + 3
+        consumer.commit(asynchronous=False)
+        consumer.close()
+        return got
+
+    prepper = configs.prepper(pair.main.bootstrap, "http://127.0.0.1:1") | clusters(pair)
+    common = ["--config", str(write_config(tmp_path / "prepper.yaml", prepper)), "--topic", topic]
+    offsets = ["kafka", "offsets", *common, "--group", group]
+    nothing = run("naru", *offsets)
+    assert nothing.returncode == 1 and "main.checkpoints.internal" in nothing.stderr
+    mirror = MirrorMaker(tmp_path / "mirror", pair.main.bootstrap, pair.sub.bootstrap, topic)
+    mirror.start()
+    try:
+        producer = Producer({"bootstrap.servers": pair.main.bootstrap})
+        for number in range(1_000):
+            producer.produce(topic, str(number).encode(), partition=number % 2)
+        assert producer.flush(30) == 0
+
+        def mirrored() -> bool:
+            mirror.check_alive()
+            done = run("naru", "kafka", "compare", *common, "--mirrored")
+            return done.returncode == 0 and sum(int(line.split()[3]) for line in done.stdout.splitlines() if line.startswith(topic)) == 1_000
+
+        eventually(mirrored, 120, "everything is mirrored", 1)
+        first = consumed(pair.main.bootstrap, 600)
+        eventually(lambda: run("naru", *offsets).returncode == 0, 60, "a checkpoint of the group", 1)
+        time.sleep(3)  # more than one interval of checkpoints: the last position is over, too
+        print("\n" + naru(*offsets, "--apply"))
+        assert "is at" in naru(*offsets, "--apply")  # said again: nothing goes back
+    finally:
+        mirror.stop()
+    second = consumed(pair.sub.bootstrap, 10_000)
+    assert set(first) | set(second) == {str(number).encode() for number in range(1_000)}
+    print(f"  {len(first)} on main, {len(second)} on sub, {len(first) + len(second) - 1_000} of them again")
+    assert len(second) < 1_000

@@ -9,7 +9,7 @@ namespace naru::bus {
 struct ClusterBus::Following {
   std::mutex mutex;
   std::vector<ClusterProducer*> producers;
-  std::optional<std::string> told;
+  std::optional<ClusterOrder> told;
 };
 
 namespace {
@@ -51,11 +51,11 @@ ClusterBus::ClusterBus(ClusterProducerConfig config, std::vector<Cluster> cluste
 
 ClusterBus::~ClusterBus() = default;
 
-void ClusterBus::told(const std::optional<std::string>& name) {
+void ClusterBus::told(const std::optional<ClusterOrder>& order) {
   const std::lock_guard lock(following_->mutex);
-  following_->told = name;
+  following_->told = order;
   for (ClusterProducer* producer : following_->producers) {
-    producer->told(name);
+    producer->told(order);
   }
 }
 

@@ -32,7 +32,7 @@ class ClusterBus final : public Bus {
   bool answers(std::size_t number);
 
   // To all producers that were made: what somebody who knows better decided. Thread-safe.
-  void told(const std::optional<std::string>& name);
+  void told(const std::optional<ClusterOrder>& order);
 
   Result<std::unique_ptr<Producer>> producer() override;
   Result<std::unique_ptr<TransactionalProducer>> transactional_producer(

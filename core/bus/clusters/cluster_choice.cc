@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace naru::bus {
 
 void ClusterChoice::asked(std::size_t cluster, bool answered, std::uint64_t now) {
@@ -12,34 +14,58 @@ void ClusterChoice::asked(std::size_t cluster, bool answered, std::uint64_t now)
   one.answers = answered;
 }
 
-void ClusterChoice::told(std::optional<std::size_t> cluster) {
-  changed_ = cluster != told_ && cluster && *cluster != active_ && *cluster < clusters_.size();
-  told_ = cluster;
+void ClusterChoice::told(std::optional<ClusterPlacement> placement) {
+  changed_ = placement != told_ && placement && *placement != placement_;
+  told_ = placement;
 }
 
-std::optional<ClusterChoice::Move> ClusterChoice::step(std::optional<std::uint64_t> silent_since,
-                                                       std::uint64_t now) const {
-  if (silent_since && now >= *silent_since + to_nanos(config_.switch_after)) {
-    // Whoever decided on this one does not see what is seen here.
-    for (std::size_t i = 0; i < clusters_.size(); ++i) {
-      if (i != active_ && clusters_[i].answers) {
-        return Move{
-            i, false,
-            fmt::format("nothing was acknowledged for {} ms", (now - *silent_since) / kNanosPerMilli)};
-      }
+bool ClusterChoice::all_answer(const ClusterPlacement& placement) const {
+  return clusters_[placement.active].answers &&
+         (placement.percent == 0 || clusters_[placement.shift_to].answers);
+}
+
+std::optional<ClusterChoice::Move> ClusterChoice::leave(std::size_t silent, std::uint64_t since,
+                                                        std::uint64_t now) const {
+  const std::string reason =
+      fmt::format("nothing was acknowledged for {} ms", (now - since) / kNanosPerMilli);
+  if (silent != placement_.active) {
+    return Move{{.active = placement_.active}, silent, reason};  // the share comes back
+  }
+  for (std::size_t i = 0; i < clusters_.size(); ++i) {
+    if (i != silent && clusters_[i].answers) {
+      return Move{{.active = i}, silent, reason};
     }
-    return std::nullopt;
   }
+  return std::nullopt;
+}
+
+std::optional<ClusterChoice::Move> ClusterChoice::step(
+    std::span<const std::optional<std::uint64_t>> silent_since, std::uint64_t now) const {
+  // Whoever decided on a cluster does not see what is seen here.
+  for (std::size_t i = 0; i < silent_since.size(); ++i) {
+    if (placement_.uses(i) && silent_since[i] && now >= *silent_since[i] + to_nanos(config_.switch_after)) {
+      return leave(i, *silent_since[i], now);
+    }
+  }
+  const auto drained = [&](const ClusterPlacement& to, std::string reason) {
+    // What is on its way to a cluster that does not answer would never be acknowledged.
+    std::optional<std::size_t> left;
+    if (!all_answer(placement_)) {
+      left = clusters_[placement_.active].answers ? placement_.shift_to : placement_.active;
+    }
+    return Move{to, left, std::move(reason)};
+  };
   // One that is told to take over and does not answer would take nothing.
-  if (changed_ && clusters_[*told_].answers) {
-    return Move{*told_, clusters_[active_].answers, "so it is told"};
+  if (changed_ && all_answer(*told_)) {
+    return drained(*told_, "so it is told");
   }
-  const std::size_t preferred = told_ && *told_ < clusters_.size() ? *told_ : 0;
-  if (config_.returns && preferred != active_ && clusters_[preferred].answers &&
-      now >= clusters_[preferred].since + to_nanos(config_.return_after)) {
-    return Move{
-        preferred, clusters_[active_].answers,
-        fmt::format("it has answered for {} ms", (now - clusters_[preferred].since) / kNanosPerMilli)};
+  const ClusterPlacement preferred = told_.value_or(ClusterPlacement{});
+  if (config_.returns && preferred != placement_ && all_answer(preferred)) {
+    const std::uint64_t since = std::max(clusters_[preferred.active].since,
+                                         preferred.percent == 0 ? 0 : clusters_[preferred.shift_to].since);
+    if (now >= since + to_nanos(config_.return_after)) {
+      return drained(preferred, fmt::format("it has answered for {} ms", (now - since) / kNanosPerMilli));
+    }
   }
   return std::nullopt;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/base/clock.h"
+#include "core/base/hash.h"
 #include "core/bus/resent.h"
 #include "core/telemetry/log.h"
 
@@ -23,15 +24,15 @@ bool own_fault(ErrorCode code) {
 }  // namespace
 
 struct ClusterProducer::State {
-  explicit State(const ClusterChoiceConfig& config) : choice(config) {}
+  explicit State(const ClusterChoiceConfig& config) : choice(config), last_acknowledged(config.clusters, 0) {}
 
   // Taken while records are handed to a cluster, so that a switch comes between two of them. Before `mutex`.
   std::mutex order;
   mutable std::mutex mutex;
   std::condition_variable changed;
   ClusterChoice choice;
-  std::list<HeldPtr> outstanding;  // in the order of sending; unanswered ones
-  std::uint64_t last_acknowledged = 0;
+  std::list<HeldPtr> outstanding;                // in the order of sending; unanswered ones
+  std::vector<std::uint64_t> last_acknowledged;  // by cluster
   bool draining = false;
   std::deque<HeldPtr> waiting;  // while draining
   std::size_t waiting_bytes = 0;
@@ -49,7 +50,9 @@ ClusterProducer::ClusterProducer(ClusterProducerConfig config,
           "naru_bus_resent_records_total",
           "Bus records sent to another cluster without knowing whether the first took them.")),
       active_gauge_(registry.gauge("naru_bus_active_cluster",
-                                   "Position in the list of the cluster that records go to, from 0.")) {
+                                   "Position in the list of the cluster that records go to, from 0.")),
+      shift_gauge_(registry.gauge("naru_bus_shift_percent",
+                                  "Share of the partitions that a planned move sends to another cluster.")) {
   thread_ = std::thread([this] { run(); });
   watch_ = std::make_unique<ClusterWatch>(clusters_.size(), config_.ask_every, std::move(ask),
                                           [this](std::size_t cluster, bool answered) {
@@ -82,18 +85,36 @@ std::size_t ClusterProducer::active() const {
   return state_->choice.active();
 }
 
-void ClusterProducer::told(const std::optional<std::string>& name) {
-  std::optional<std::size_t> cluster;
-  if (name) {
-    const auto found = std::ranges::find(config_.names, *name);
-    if (found == config_.names.end()) {
-      telemetry::log_warn(kComponent, "told to use cluster '{}', which is not configured here", *name);
+std::optional<std::size_t> ClusterProducer::number_of(const std::string& name) const {
+  const auto found = std::ranges::find(config_.names, name);
+  if (found == config_.names.end()) {
+    telemetry::log_warn(kComponent, "told to use cluster '{}', which is not configured here", name);
+    return std::nullopt;
+  }
+  return static_cast<std::size_t>(found - config_.names.begin());
+}
+
+std::string ClusterProducer::named(const ClusterPlacement& placement) const {
+  std::string out = config_.names[placement.active];
+  if (placement.percent > 0) {
+    out +=
+        fmt::format(", {} % of the partitions to {}", placement.percent, config_.names[placement.shift_to]);
+  }
+  return out;
+}
+
+void ClusterProducer::told(const std::optional<ClusterOrder>& order) {
+  std::optional<ClusterPlacement> placement;
+  if (order) {
+    const auto active = number_of(order->active);
+    const auto shift_to = order->percent > 0 ? number_of(order->shift_to) : active;
+    if (!active || !shift_to) {
       return;
     }
-    cluster = static_cast<std::size_t>(found - config_.names.begin());
+    placement = {.active = *active, .shift_to = *shift_to, .percent = std::min(order->percent, 100u)};
   }
   const std::lock_guard lock(state_->mutex);
-  state_->choice.told(cluster);
+  state_->choice.told(placement);
   state_->changed.notify_all();
 }
 
@@ -119,10 +140,23 @@ Result<void> ClusterProducer::send(OutRecord& record, DeliveryCallback done) {
 
 // Hands the record to the active cluster. With `order` held.
 Result<void> ClusterProducer::pass(const HeldPtr& held, bool resent) {
-  std::size_t cluster = 0;
+  ClusterPlacement placement;
   {
     const std::lock_guard lock(state_->mutex);
-    cluster = state_->choice.active();
+    placement = state_->choice.placement();
+  }
+  std::size_t cluster = placement.active;
+  if (placement.percent > 0) {
+    const std::int32_t partitions = clusters_[cluster]->partition_count(held->record.topic).value_or(1);
+    const std::int32_t partition =
+        held->record.partition != kPartitionByKey
+            ? held->record.partition
+            : static_cast<std::int32_t>(static_cast<std::uint32_t>(xxh3_64(held->record.key)) %
+                                        static_cast<std::uint32_t>(std::max(partitions, 1)));
+    cluster = placement.of(static_cast<std::uint64_t>(partition), static_cast<std::uint64_t>(partitions));
+  }
+  {
+    const std::lock_guard lock(state_->mutex);
     held->cluster = cluster;
     held->sent_at = monotonic_now();
     ++held->unanswered;
@@ -161,9 +195,7 @@ void ClusterProducer::answer(const std::shared_ptr<State>& state, const HeldPtr&
     const std::lock_guard lock(state->mutex);
     --held->unanswered;
     if (result) {
-      if (cluster == state->choice.active()) {
-        state->last_acknowledged = monotonic_now();
-      }
+      state->last_acknowledged[cluster] = monotonic_now();
     } else if (held->unanswered > 0 && !own_fault(result.error().code())) {
       return;  // another cluster will answer
     }
@@ -185,11 +217,17 @@ void ClusterProducer::answer(const std::shared_ptr<State>& state, const HeldPtr&
 void ClusterProducer::run() {
   std::unique_lock lock(state_->mutex);
   while (!state_->stop) {
-    std::optional<std::uint64_t> silent_since;
+    // In the order of sending: the first of each cluster is its oldest.
+    std::vector<std::optional<std::uint64_t>> silent_since(clusters_.size());
+    const ClusterPlacement& placement = state_->choice.placement();
+    std::size_t unseen = placement.percent > 0 ? 2 : 1;
     for (const HeldPtr& held : state_->outstanding) {
-      if (held->cluster == state_->choice.active()) {
-        silent_since = std::max(held->sent_at, state_->last_acknowledged);
-        break;
+      auto& since = silent_since[held->cluster];
+      if (!since && placement.uses(held->cluster)) {
+        since = std::max(held->sent_at, state_->last_acknowledged[held->cluster]);
+        if (--unseen == 0) {
+          break;
+        }
       }
     }
     if (const auto wanted = state_->choice.step(silent_since, monotonic_now())) {
@@ -202,8 +240,7 @@ void ClusterProducer::run() {
 }
 
 void ClusterProducer::move(const ClusterChoice::Move& move) {
-  std::size_t from = 0;
-  if (move.drained) {
+  if (!move.left) {
     std::unique_lock lock(state_->mutex);
     state_->draining = true;
     const bool drained = state_->changed.wait_for(
@@ -211,29 +248,31 @@ void ClusterProducer::move(const ClusterChoice::Move& move) {
     if (!drained || state_->stop) {
       const std::size_t left = state_->outstanding.size();
       lock.unlock();
-      telemetry::log_warn(kComponent, "no switch to {}: {} records are not acknowledged yet",
-                          config_.names[move.to], left);
+      telemetry::log_warn(kComponent, "no switch to {}: {} records are not acknowledged yet", named(move.to),
+                          left);
       release_waiting();
       return;
     }
   }
+  ClusterPlacement from;
   {
     const std::lock_guard order(state_->order);
     {
       const std::lock_guard lock(state_->mutex);
-      from = state_->choice.active();
+      from = state_->choice.placement();
       state_->choice.moved(move.to);
-      state_->last_acknowledged = monotonic_now();
+      std::ranges::fill(state_->last_acknowledged, monotonic_now());
     }
-    if (!move.drained) {
-      resend_from(from);
+    if (move.left) {
+      resend_from(*move.left);
     }
   }
-  active_gauge_.set(static_cast<double>(move.to));
+  active_gauge_.set(static_cast<double>(move.to.active));
+  shift_gauge_.set(move.to.percent);
   switches_.add();
-  telemetry::log_warn(kComponent, "records go to cluster {} instead of {}: {}", config_.names[move.to],
-                      config_.names[from], move.reason);
-  if (move.drained) {
+  telemetry::log_warn(kComponent, "records go to {} instead of {}: {}", named(move.to), named(from),
+                      move.reason);
+  if (!move.left) {
     release_waiting();
   }
 }

@@ -34,6 +34,13 @@ struct ClusterProducerConfig {
   std::size_t waiting_bytes_max = 64u << 20;   // while a return is drained; kOverloaded beyond
 };
 
+// A placement by the names of clusters.
+struct ClusterOrder {
+  std::string active;
+  std::string shift_to;  // empty: nothing is shifted
+  unsigned percent = 0;
+};
+
 class ClusterProducer final : public Producer {
  public:
   ClusterProducer(ClusterProducerConfig config, std::vector<std::unique_ptr<Producer>> clusters,
@@ -44,8 +51,9 @@ class ClusterProducer final : public Producer {
   Result<void> flush(std::chrono::milliseconds deadline) override;
   Result<std::int32_t> partition_count(const std::string& topic) override;
 
-  // What somebody who knows better decided: the name of a cluster, or nobody any more.
-  void told(const std::optional<std::string>& name);
+  // What somebody who knows better decided; nullopt: nobody any more. Names that are not configured here are
+  // told in the log and not followed.
+  void told(const std::optional<ClusterOrder>& order);
   std::size_t active() const;
 
  private:
@@ -63,6 +71,9 @@ class ClusterProducer final : public Producer {
   struct State;
 
   Result<void> pass(const HeldPtr& held, bool resent);
+  std::optional<std::size_t> number_of(const std::string& name) const;
+  // As a person reads it: "main", or "main, 25 % to sub".
+  std::string named(const ClusterPlacement& placement) const;
   static void answer(const std::shared_ptr<State>& state, const HeldPtr& held, std::size_t cluster,
                      Result<Position> result);
   void run();
@@ -74,7 +85,7 @@ class ClusterProducer final : public Producer {
   std::shared_ptr<State> state_;
   std::vector<std::unique_ptr<Producer>> clusters_;
   telemetry::Counter switches_, resent_;
-  telemetry::Gauge active_gauge_;
+  telemetry::Gauge active_gauge_, shift_gauge_;
   std::thread thread_;
   std::unique_ptr<ClusterWatch> watch_;
 };

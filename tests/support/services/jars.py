@@ -33,6 +33,11 @@ def kafka_classpath() -> str:
     return f"{_maven_jars('kafka')}/*"
 
 
+def mirror_maker_classpath() -> str:
+    """Class path of MirrorMaker 2."""
+    return f"{_maven_jars('mirror-maker')}/*"
+
+
 def opensearch_classpath() -> str:
     """Class path of `OpenSearchNode`."""
     jars = _maven_jars("opensearch")

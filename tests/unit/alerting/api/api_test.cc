@@ -124,6 +124,12 @@ TEST_F(ApiTest, PeopleSetStatusesRoutesAndRates) {
   EXPECT_THAT(ask("PUT", "/v1/routes/broker", R"({"route":"main","lock":true,"reason":"drill"})").body,
               HasSubstr(R"("active":"main")"));
   EXPECT_EQ(ask("GET", "/v1/routes/none").status, 404);
+  // A planned move.
+  EXPECT_EQ(ask("PUT", "/v1/routes/broker", R"({"route":"sub","percent":101,"reason":"x"})").status, 400);
+  EXPECT_EQ(ask("PUT", "/v1/routes/broker", R"({"route":"sub","percent":"all","reason":"x"})").status, 400);
+  EXPECT_EQ(ask("PUT", "/v1/routes/broker", R"({"percent":5,"reason":"x"})").status, 400);
+  EXPECT_THAT(ask("PUT", "/v1/routes/broker", R"({"route":"sub","percent":5,"reason":"new"})").body,
+              HasSubstr(R"("shift":{"to":"sub","percent":5})"));
   EXPECT_EQ(ask("PUT", "/v1/limits/orders", R"({"perSecond":-1})").status, 400);
   EXPECT_EQ(ask("PUT", "/v1/limits/orders", R"({"perSecond":1e10})").status, 400);
   EXPECT_EQ(ask("PUT", "/v1/limits/orders", R"({"perSecond":50})").body,

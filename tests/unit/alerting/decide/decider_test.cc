@@ -17,7 +17,7 @@ DeciderConfig config() {
   TargetConfig target;
   target.name = "broker";
   target.routes = {{.name = "main", .url = "http://main", .watch = "broker.main", .probe = {}},
-                   {.name = "sub", .url = "http://sub", .watch = {}, .probe = {}}};
+                   {.name = "sub", .url = "http://sub", .watch = "broker.sub", .probe = {}}};
   out.targets = {target};
   MappingConfig mapping;
   mapping.target = "broker.{{ $labels.broker }}";
@@ -163,18 +163,55 @@ TEST(Decider, IsRestoredFromWhatItWrote) {
   EXPECT_EQ(decider->board().signal_count(), 1u);
 }
 
+Decider::RouteOrder to(const std::string& route, std::optional<unsigned> percent = {}) {
+  return {.route = route, .percent = percent, .lock = {}};
+}
+
 TEST(Decider, ASuccessorDoesNotRepeatASwitchThatWasTakenBack) {
   Kept kept;
   auto decider = begun();
   Decisions out;
   decider->alert(alert_of(Alert::State::kFiring, kNow), kNow, out);
-  ASSERT_TRUE(decider->set_route("broker", "main", std::nullopt, "sub is worse", "kim", kNow, out));
+  ASSERT_TRUE(decider->set_route("broker", to("main"), "sub is worse", "kim", kNow, out));
   kept.take(*decider, out);
   decider = kept.restored();
   Decisions after;
   decider->tick(kNow + 3'600 * kNanosPerSecond, after);
   EXPECT_THAT(after.changes, IsEmpty());
   EXPECT_EQ(decider->plan("broker")->state().active, 0u);
+}
+
+TEST(Decider, APlannedMoveIsPublishedSurvivesASuccessorAndEndsWithASwitch) {
+  Kept kept;
+  auto decider = begun();
+  Decisions out;
+  ASSERT_TRUE(decider->set_route("broker", to("sub", 25), "a new cluster", "kim", kNow, out));
+  EXPECT_THAT(out.changes, IsEmpty());
+  EXPECT_THAT(out.stated, testing::ElementsAre("broker"));
+  EXPECT_THAT(decider->route_json("broker"), testing::HasSubstr(R"("shift":{"to":"sub","percent":25})"));
+  kept.take(*decider, out);
+  decider = kept.restored();
+  EXPECT_EQ(decider->plan("broker")->state().shift_percent, 25u);
+  Decisions bad;
+  EXPECT_FALSE(decider->set_route("broker", to("sub", 101), "x", "kim", kNow, bad));
+  EXPECT_FALSE(decider->set_route("broker", to("main", 5), "x", "kim", kNow, bad));
+  EXPECT_FALSE(decider->set_route("broker", to("west", 5), "x", "kim", kNow, bad));
+  Decisions whole;
+  ASSERT_TRUE(decider->set_route("broker", to("sub", 100), "done", "kim", kNow, whole));
+  EXPECT_THAT(whole.changes, SizeIs(1));
+  EXPECT_EQ(decider->plan("broker")->state().active, 1u);
+  EXPECT_THAT(decider->route_json("broker"), testing::Not(testing::HasSubstr("shift")));
+}
+
+TEST(Decider, APlannedMoveIsTakenBackFromARouteThatIsNotWell) {
+  auto decider = begun();
+  Decisions out;
+  ASSERT_TRUE(decider->set_route("broker", to("sub", 25), "a new cluster", "kim", kNow, out));
+  Decisions bad;
+  ASSERT_TRUE(decider->set_status("broker.sub", Status::kCritical, "it burns", "kim", kNow, bad));
+  EXPECT_EQ(decider->plan("broker")->state().shift_percent, 0u);
+  EXPECT_THAT(bad.stated, testing::ElementsAre("broker"));
+  EXPECT_THAT(bad.changes, IsEmpty());
 }
 
 TEST(Decider, APersonsWordStandsUntilSomethingNewHappens) {
@@ -193,8 +230,8 @@ TEST(Decider, APersonsWordStandsUntilSomethingNewHappens) {
   EXPECT_THAT(later.events, SizeIs(1));
   EXPECT_FALSE(decider->set_status("broker.main", Status::kHealthy, "", "kim", kNow, later));
   EXPECT_FALSE(decider->set_status("", Status::kHealthy, "x", "kim", kNow, later));
-  EXPECT_FALSE(decider->set_route("nothing", "main", std::nullopt, "x", "kim", kNow, later));
-  EXPECT_FALSE(decider->set_route("broker", "west", std::nullopt, "x", "kim", kNow, later));
+  EXPECT_FALSE(decider->set_route("nothing", to("main"), "x", "kim", kNow, later));
+  EXPECT_FALSE(decider->set_route("broker", to("west"), "x", "kim", kNow, later));
 }
 
 TEST(Decider, BlindnessIsCautionOfItsOwnTarget) {

@@ -10,9 +10,9 @@
 #include <filesystem>
 #include <functional>
 
-#include "alerting/leader/topic_reader.h"
 #include "core/base/clock.h"
 #include "core/bus/local/local_bus.h"
+#include "core/bus/topic_reader.h"
 
 namespace naru::alerting {
 namespace {
@@ -147,7 +147,7 @@ class LeaderTest : public testing::Test {
   std::vector<StatusEvent> events() { return events_on(*bus_); }
   static std::vector<StatusEvent> events_on(bus::Bus& bus) {
     std::vector<StatusEvent> out;
-    EXPECT_TRUE(TopicReader::read(
+    EXPECT_TRUE(bus::TopicReader::read(
         bus, {"naru.system-status"},
         [&](const bus::InRecord& record) { out.push_back(parse_status_event(record.value).value()); },
         std::chrono::seconds{10}));
@@ -302,7 +302,8 @@ TEST_F(LeaderTest, TellsWhoWaitsForARouteAtOnce) {
   one.settled.route("broker", etag, std::chrono::seconds(30),
                     net::Responder([&](const net::HttpResponse& response) { body = response.body; }));
   ASSERT_TRUE(one.ask([](Decider& decider, UnixNanos now, Decisions& out) {
-    return decider.set_route("broker", "sub", true, "a drill", "kim", now, out);
+    return decider.set_route("broker", {.route = "sub", .percent = {}, .lock = true}, "a drill", "kim", now,
+                             out);
   }));
   EXPECT_THAT(body, HasSubstr(R"("active":"sub")"));
   EXPECT_THAT(body, HasSubstr(R"("locked":true)"));

@@ -12,7 +12,8 @@ class ParkedRecords : public WriterTest {
  protected:
   ParkedRecords() {
     config.datasets.datasets["stuck"] = {};
-    config.parking.held_bytes_max = 20'000;
+    // Below one record: whatever waits is parked, in however many batches it came.
+    config.parking.held_bytes_max = 500;
   }
   void put(const std::string& dataset, int records, std::size_t size = 1'000) {
     std::vector<Record> all;
@@ -99,21 +100,23 @@ TEST_F(ParkedRecords, KeepTheIdsOfRecordsWithoutIdentity) {
   bus.put(kLogs, bytes_field(1, bytes_field(1, attribute(1, "data_stream.dataset", text("stuck"))) +
                                     bytes_field(2, scope_group)));
   ++messages;
-  std::set<std::string> tried;
   ASSERT_TRUE(while_others_move([&] { return parked() == 40; }));
+  std::set<std::string> tried;
   for (const FakeOpenSearch::Bulk& bulk : store.bulks()) {
     for (const FakeOpenSearch::Line& line : bulk.lines) {
-      tried.insert(line.index.find("-stuck-") != std::string::npos ? line.id : "");
+      if (line.index.find("-stuck-") != std::string::npos) {
+        tried.insert(line.id);
+      }
     }
   }
+  EXPECT_GE(tried.size(), 2u);
   store.block_writes(store.created().front(), false);
   EXPECT_TRUE(eventually([&] { return drained() == 40; }));
   EXPECT_EQ(store.documents("-stuck-"), 41u);
-  std::size_t known = 0;
-  for (const auto& [id, copies] : store.contents("-stuck-")) {
-    known += tried.contains(id) ? 1 : 0;
+  const auto contents = store.contents("-stuck-");
+  for (const std::string& id : tried) {
+    EXPECT_TRUE(contents.contains(id)) << "another id than at the first try";
   }
-  EXPECT_GE(known, 41u) << "another id than at the first try";
 }
 
 TEST_F(ParkedRecords, AreNotWhenNothingMoves) {

@@ -194,20 +194,54 @@ TEST_F(ClusterProducerTest, AReturnIsDrainedAndOrdered) {
 TEST_F(ClusterProducerTest, DoesAsItIsTold) {
   start(std::chrono::seconds{3}, std::chrono::hours{1});
   send("a");
-  producer->told("sub");
+  producer->told(ClusterOrder{.active = "sub", .shift_to = {}});
   ASSERT_TRUE(eventually([&] { return producer->active() == 1; }));
   send("b");
-  producer->told("nowhere");
+  producer->told(ClusterOrder{.active = "nowhere", .shift_to = {}});
   EXPECT_THAT(taken(sub), ElementsAre("b"));
 }
 
 TEST_F(ClusterProducerTest, FitsPartitionsToAClusterThatHasFewer) {
   sub.partitions = 2;
   start(std::chrono::seconds{3}, std::chrono::hours{1});
-  producer->told("sub");
+  producer->told(ClusterOrder{.active = "sub", .shift_to = {}});
   ASSERT_TRUE(eventually([&] { return producer->active() == 1; }));
   send("a", 3);
   EXPECT_THAT(sub.used, ElementsAre(1));
+}
+
+TEST_F(ClusterProducerTest, SendsAShareOfThePartitionsElsewhereInTheirOrder) {
+  main.acknowledges = false;
+  start(std::chrono::seconds{10}, std::chrono::hours{1});
+  send("before", 0);
+  producer->told(ClusterOrder{.active = "main", .shift_to = "sub", .percent = 50});
+  std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  send("zero", 0);
+  send("three", 3);
+  EXPECT_THAT(taken(sub), IsEmpty());  // what was sent before comes first
+  {
+    const std::lock_guard lock(main.mutex);
+    main.acknowledges = true;
+  }
+  main.acknowledge_all();
+  ASSERT_TRUE(eventually([&] { return answered("zero").size() == 1 && answered("three").size() == 1; }));
+  send("one", 1);
+  send("two", 2);
+  EXPECT_THAT(taken(sub), ElementsAre("zero", "one"));
+  EXPECT_THAT(taken(main), ElementsAre("before", "three", "two"));
+}
+
+TEST_F(ClusterProducerTest, TakesTheShareBackFromASilentCluster) {
+  sub.acknowledges = false;
+  start(std::chrono::milliseconds{100}, std::chrono::hours{1});
+  producer->told(ClusterOrder{.active = "main", .shift_to = "sub", .percent = 50});
+  ASSERT_TRUE(
+      eventually([&] { return registry.expose().find("naru_bus_shift_percent 50") != std::string::npos; }));
+  send("a", 0);
+  send("b", 3);
+  ASSERT_TRUE(eventually([&] { return answered("a").size() == 1 && answered("b").size() == 1; }));
+  EXPECT_THAT(taken(main), ElementsAre("b", "a"));
+  EXPECT_EQ(producer->active(), 0u);
 }
 
 TEST_F(ClusterProducerTest, AnswersWhatIsLeftAtItsEnd) {

@@ -1,4 +1,4 @@
-#include "alerting/leader/topic_reader.h"
+#include "core/bus/topic_reader.h"
 
 #include <fmt/format.h>
 
@@ -6,33 +6,35 @@
 
 #include "core/base/clock.h"
 
-namespace naru::alerting {
+namespace naru::bus {
 
-void TopicReader::on_assigned(std::span<bus::Assignment> partitions) {
-  for (const bus::Assignment& partition : partitions) {
+void TopicReader::on_assigned(std::span<Assignment> partitions) {
+  for (Assignment& partition : partitions) {
     seen_[partition.partition.topic] = true;
+    if (last_) {
+      partition.start = std::max(partition.low, partition.high - *last_);
+    }
     if (partition.start < partition.high) {
       ends_.emplace(partition.partition, partition.high);
     }
   }
 }
 
-Result<void> TopicReader::read(bus::Bus& bus, std::vector<std::string> topics, const Take& take,
-                               std::chrono::milliseconds most) {
+Result<void> TopicReader::read(Bus& bus, const std::vector<std::string>& topics, const Take& take,
+                               std::chrono::milliseconds most, std::optional<std::int64_t> last) {
   constexpr std::size_t kRecordsMax = 1'000;
   constexpr std::chrono::milliseconds kWait{20};
-  TopicReader reader;
-  NARU_TRY(const std::unique_ptr<bus::Consumer> consumer,
-           bus.consumer({.group = {}, .topics = topics}, reader));
+  TopicReader reader(last);
+  NARU_TRY(const std::unique_ptr<Consumer> consumer, bus.consumer({.group = {}, .topics = topics}, reader));
   const std::uint64_t deadline = monotonic_now() + to_nanos(most);
-  std::vector<bus::InRecord> batch;
+  std::vector<InRecord> batch;
   while (monotonic_now() < deadline) {
     batch.clear();
     NARU_TRY_VOID(consumer->poll(batch, kRecordsMax, kWait));
-    for (const bus::InRecord& record : batch) {
+    for (const InRecord& record : batch) {
       take(record);
     }
-    for (const bus::Consumer::Progress& progress : consumer->progress()) {
+    for (const Consumer::Progress& progress : consumer->progress()) {
       if (const auto end = reader.ends_.find(progress.partition);
           end != reader.ends_.end() && progress.position >= end->second) {
         reader.ends_.erase(end);
@@ -49,4 +51,4 @@ Result<void> TopicReader::read(bus::Bus& bus, std::vector<std::string> topics, c
                                                fmt::join(topics, ", "), most.count()));
 }
 
-}  // namespace naru::alerting
+}  // namespace naru::bus
