@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <atomic>
 #include <climits>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 
 #include "agent/checkpoint/log.h"
@@ -28,12 +30,25 @@ std::string system_host_name() {
 
 }  // namespace
 
+namespace {
+
+// 0: not known.
+double disk_used_ratio(const std::string& directory) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(directory, error);
+  const auto all = static_cast<double>(space.capacity);
+  return error || all <= 0 ? 0 : 1 - static_cast<double>(space.available) / all;
+}
+
+}  // namespace
+
 struct Agent::Impl {
-  Impl(AgentConfig given, net::HttpTransportFactory factory, telemetry::Registry& registry,
+  Impl(AgentConfig given, net::HttpTransportFactory factory, telemetry::Registry& given_registry,
        telemetry::Health& given_health, spool::FileSystem& given_files)
-      : config(std::move(given)),
+      : registry(given_registry),
+        config(std::move(given)),
         transports(std::move(factory)),
-        metrics(registry),
+        metrics(given_registry),
         health(given_health),
         files(given_files) {}
 
@@ -69,6 +84,7 @@ struct Agent::Impl {
     }
   }
 
+  telemetry::Registry& registry;
   const AgentConfig config;
   const net::HttpTransportFactory transports;
   Metrics metrics;
@@ -77,7 +93,7 @@ struct Agent::Impl {
   int wake_fd = -1;
   std::atomic<bool> stopping{false};
   std::unique_ptr<CheckpointLog> log;
-  std::shared_ptr<void> state_check;
+  std::shared_ptr<void> state_check, disk_used;
   std::unique_ptr<Shipper> shipper;
   std::unique_ptr<Tailer> tailer;
   std::unique_ptr<JournalReader> journal;  // made before the shipper's threads start
@@ -108,6 +124,9 @@ Result<void> Agent::start() {
     impl.metrics.ledger.lost.add(state.totals.lost);
     impl.metrics.ledger.dropped("rejected_by_collector").add(state.totals.rejected);
   });
+  impl.disk_used = impl.registry.sampled_gauge(
+      "naru_agent_disk_used_ratio", "Share of the disk with the agent's state that is in use.", {},
+      [directory = impl.config.state_dir] { return disk_used_ratio(directory); });
   impl.state_check = impl.health.add_check("agent_state", [log = impl.log.get(),
                                                            directory = impl.config.state_dir] {
     return log->failing()

@@ -20,7 +20,11 @@ class AgentService final : public program::Service {
       : request_timeout_(config.ship.request_timeout),
         agent_(config, std::move(transports), context.registry, context.health) {}
 
-  Result<void> start() { return agent_.start(); }
+  Result<void> start(const ProgramConfig& config, telemetry::Registry& registry) {
+    NARU_TRY_VOID(agent_.start());
+    NARU_TRY(own_metrics_, own_metrics::OwnMetrics::start(config.own_metrics, "naru-agent", registry));
+    return {};
+  }
 
   std::string stop(std::chrono::milliseconds drain) override {
     // A request under way is waited for beyond the drain.
@@ -33,6 +37,7 @@ class AgentService final : public program::Service {
  private:
   const std::chrono::milliseconds request_timeout_;
   Agent agent_;
+  std::unique_ptr<own_metrics::OwnMetrics> own_metrics_;
 };
 
 Result<std::unique_ptr<program::Service>> start(const ProgramConfig& config,
@@ -47,7 +52,7 @@ Result<std::unique_ptr<program::Service>> start(const ProgramConfig& config,
     return std::move(*transport);
   };
   auto service = std::make_unique<AgentService>(config, transports, context);
-  NARU_TRY_VOID(service->start());
+  NARU_TRY_VOID(service->start(config, context.registry));
   return service;
 }
 

@@ -10,6 +10,7 @@ void describe(config::Schema<ProgramConfig>& s) {
       .example("/var/lib/naru/agent");
   s.field("collector", &ProgramConfig::collector, "Where records go, by OTLP/HTTP.");
   s.field("admin", &ProgramConfig::admin, "Listener of /metrics, /livez and /readyz.");
+  s.field("own_metrics", &ProgramConfig::own_metrics, "This process's own metrics, sent to a collector.");
   s.field("files", own(&AgentConfig::files), "Groups of files to follow.");
   s.field("journald", own(&AgentConfig::journald), "The systemd journal.");
   s.field("host_name", own(&AgentConfig::host_name), "Resource attribute host.name; empty: the system's.");

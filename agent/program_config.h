@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/config.h"
+#include "core/own_metrics/own_metrics.h"
 #include "core/program/net_config.h"
 
 namespace naru::agent {
@@ -10,6 +11,7 @@ struct ProgramConfig : AgentConfig {
   program::ClientConfig collector{
       .url = "http://127.0.0.1:4318", .tls = {}, .user = {}, .password = {}, .token = {}};
   program::ListenerConfig admin{.address = "127.0.0.1:8084", .tls = {}, .insecure = false};
+  own_metrics::OwnMetricsConfig own_metrics;
 };
 
 void describe(config::Schema<ProgramConfig>& schema);

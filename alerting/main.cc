@@ -47,6 +47,8 @@ class AlertingService final : public program::Service {
     service->alerting_ =
         std::make_unique<Alerting>(config, std::move(clusters), context.registry, context.health);
     NARU_TRY_VOID(service->alerting_->start());
+    NARU_TRY(service->own_metrics_,
+             own_metrics::OwnMetrics::start(config.own_metrics, "naru-alerting", context.registry));
     context.admin_extra = [raw = service->alerting_.get()](net::HttpRequest& request,
                                                            net::Responder& respond) {
       if (raw->answer(request, respond)) {
@@ -73,6 +75,7 @@ class AlertingService final : public program::Service {
   std::unique_ptr<bus::Bus> bus_;
   std::unique_ptr<bus::ClusterWatch> watch_;
   std::unique_ptr<Alerting> alerting_;
+  std::unique_ptr<own_metrics::OwnMetrics> own_metrics_;
 };
 
 }  // namespace

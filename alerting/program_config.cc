@@ -10,6 +10,7 @@ void describe(config::Schema<ProgramConfig>& s) {
   s.field("admin", &ProgramConfig::admin,
           "Listener of /metrics, /livez and /readyz, of the webhooks and of /v1/status, /v1/routes and "
           "/v1/limits.");
+  s.field("own_metrics", &ProgramConfig::own_metrics, "This process's own metrics, sent to a collector.");
   s.field("kafka", &ProgramConfig::kafka, "The Kafka cluster with the counts and the status events.");
   s.field("clusters", &ProgramConfig::clusters,
           "Further Kafka clusters: decisions go to all that answer, and the counts of all are read, so that "

@@ -3,6 +3,7 @@
 
 #include "alerting/config.h"
 #include "core/bus/kafka/kafka_bus.h"
+#include "core/own_metrics/own_metrics.h"
 #include "core/program/clusters.h"
 #include "core/program/net_config.h"
 
@@ -10,6 +11,7 @@ namespace naru::alerting {
 
 struct ProgramConfig : AlertingConfig {
   program::ListenerConfig admin{.address = "127.0.0.1:8083", .tls = {}};
+  own_metrics::OwnMetricsConfig own_metrics;
   bus::KafkaBusConfig kafka;
   program::ClusterList clusters;
 };

@@ -30,6 +30,8 @@ class CollectorService final : public program::Service {
         std::make_unique<Collector>(config, *service->bus_, context.registry, context.health);
     NARU_TRY_VOID(service->collector_->start());
     NARU_TRY_VOID(service->listen(config, context));
+    NARU_TRY(service->own_metrics_,
+             own_metrics::OwnMetrics::start(config.own_metrics, "naru-collector", context.registry));
     return service;
   }
 
@@ -80,6 +82,7 @@ class CollectorService final : public program::Service {
   std::unique_ptr<net::GrpcServer> grpc_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<SyslogListener> syslog_;
+  std::unique_ptr<own_metrics::OwnMetrics> own_metrics_;
 };
 
 }  // namespace

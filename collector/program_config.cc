@@ -94,6 +94,8 @@ void describe(config::Schema<ProgramConfig>& schema) {
   schema.field("otlp_http", &ProgramConfig::otlp_http, "Listener of OTLP over HTTP, protobuf and JSON.");
   schema.field("syslog", &ProgramConfig::syslog, "Listener of syslog over UDP and TCP.");
   schema.field("admin", &ProgramConfig::admin, "Listener of /metrics, /livez and /readyz.");
+  schema.field("own_metrics", &ProgramConfig::own_metrics,
+               "This process's own metrics, sent to a collector.");
   schema.field("authentication", own(&CollectorConfig::authentication),
                "Who may send; nothing listed: everybody, and loopback peers count as agents.");
   schema.field("topics", own(&CollectorConfig::topics), "Kafka topics of the three signals.");

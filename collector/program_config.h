@@ -9,6 +9,7 @@
 #include "core/bus/kafka/kafka_bus.h"
 #include "core/net/grpc_server.h"
 #include "core/net/tls.h"
+#include "core/own_metrics/own_metrics.h"
 #include "core/program/clusters.h"
 #include "core/program/net_config.h"
 
@@ -37,6 +38,7 @@ struct ProgramConfig : CollectorConfig {
   bus::KafkaBusConfig kafka;
   program::ClustersConfig clusters;
   program::ListenerConfig admin{.address = "127.0.0.1:8081", .tls = {}, .insecure = false};
+  own_metrics::OwnMetricsConfig own_metrics;
 
   net::HttpServerConfig http_server() const;
   net::GrpcServerConfig grpc_server() const;

@@ -2,7 +2,7 @@
 
 Thresholds, windows and texts are those of config/rules; here stands only what each measure is in PromQL. `naru_rule_*`
 are counted by the preppers (role `count`); http_server_* come from OpenTelemetry's instrumentation of the services,
-node_* from the Prometheus node exporter. OWN are about Naru itself.
+node_* from the Prometheus node exporter. Those about Naru itself look at its own /metrics.
 """
 
 from __future__ import annotations
@@ -25,6 +25,16 @@ MEASURES = {
     "ApiLatencyP99": "histogram_quantile({quantile}, sum by (service, le)"
     ' (label_replace(rate(http_server_request_duration_seconds_bucket[{window}]), "service", "$1", "service_name", "(.*)")))',
     "HostSilent": 'sum by (host) (increase(naru_rule_records_total{{alert="HostSilent"}}[{window}]))',
+    "NaruConsumerLag": "max by (instance) (max_over_time(naru_prepper_oldest_unfinished_seconds[{window}]))",
+    "NaruDeadLetters": "sum by (signal) (increase(naru_records_deadlettered_total[{window}]))",
+    "NaruParked": "max by (instance) (max_over_time(naru_parked_records[{window}]))",
+    "NaruSpillInUse": "max by (instance) (max_over_time(naru_collector_spill_requests[{window}]))",
+    "NaruAgentDisk": "max by (instance) (max_over_time(naru_agent_disk_used_ratio[{window}]))",
+    "NaruAgentCopies": "sum by (instance) (increase(naru_agent_spool_refused_total[{window}]))",
+    "NaruOpenSearchRefuses": "max by (cause) (max_over_time(naru_writer_indices_held[{window}]))",
+    "NaruBulkFailures": "max by (instance) (rate(naru_bulk_requests_failed_total[{window}])) * 10",
+    "NaruLedger": "count by (instance, stage) (max_over_time(naru_ledger_difference[{window}]) != 0"
+    " or min_over_time(naru_ledger_difference[{window}]) != 0)",
     "AgentDisk": 'label_replace(1 - node_filesystem_avail_bytes / node_filesystem_size_bytes, "host", "$1", "instance", "([^:]*).*")',
 }
 
@@ -42,27 +52,8 @@ class Alert:
     summary: str
 
 
+# By rules of the stream only where a program has to see what no program can send: that nobody counts.
 OWN = [
-    Alert("NaruConsumerLag", "warning", "max by (pipeline) (naru_prepper_oldest_unfinished_seconds)", ">", 60, "1m", "1m",
-          "naru.prepper", "{{ $labels.pipeline }}: the oldest unfinished record is {{ $value | humanizeDuration }} old"),
-    Alert("NaruDeadLetters", "warning", "sum by (signal) (increase(naru_records_deadlettered_total[5m]))", ">", 0, "0s", "5m",
-          "naru.deadletter", "{{ $value | humanize }} {{ $labels.signal }} became dead letters within 5 minutes"),
-    Alert("NaruParked", "warning", "sum by (dataset) (naru_parked_records)", ">", 0, "1m", "1m", "naru.prepper",
-          "{{ $value | humanize }} records of {{ $labels.dataset }} are parked"),
-    Alert("NaruSpillInUse", "warning", "sum by (instance) (naru_collector_spill_requests)", ">", 0, "30s", "1m", "naru.collector",
-          "{{ $labels.instance }} holds {{ $value | humanize }} requests on its disk: Kafka takes too little"),
-    Alert("NaruAgentDisk", "warning", "sum by (instance) (increase(naru_agent_spool_refused_total[5m]))", ">", 0, "0s", "5m",
-          "naru.agent", "{{ $labels.instance }}: the disk takes no more copies of rotated files"),
-    Alert("NaruOpenSearchRefuses", "warning", "max by (instance) (naru_writer_indices_held)", ">", 0, "30s", "1m", "naru.opensearch",
-          "{{ $labels.instance }}: {{ $value }} indices take no documents (429, flood stage, or their own fault)"),
-    Alert("NaruBulkFailures", "warning", "sum by (instance) (rate(naru_bulk_requests_failed_total[1m]))", ">", 1, "1m", "1m",
-          "naru.opensearch", "{{ $labels.instance }}: {{ $value | humanize }} bulk requests a second fail"),
-    Alert("NaruLedger", "critical", "abs(sum by (stage) (naru_records_accepted_total) + sum by (stage) (naru_records_created_total)"
-          " - sum by (stage) (naru_records_delivered_total) - sum by (stage) (naru_records_merged_total)"
-          " - sum by (stage) (naru_records_deadlettered_total) - sum by (stage) (naru_records_lost_total)"
-          " - (sum by (stage) (naru_records_dropped_total) or sum by (stage) (naru_records_accepted_total) * 0)"
-          " - sum by (stage) (naru_records_in_flight))", ">", 0, "2m", "0s", "naru.ledger",
-          "stage {{ $labels.stage }}: {{ $value | humanize }} records are not accounted for; see naru ledger"),
     Alert("NaruBlind", "warning", "max(naru_rules_blind)", ">", 0, "5s", "10s", "naru.detection",
           "the rules do not see everything; nothing goes down while it is so"),
 ]

@@ -18,7 +18,11 @@ class PrepperService final : public program::Service {
       : bus_(std::move(bus)),
         prepper_(config, *bus_, std::move(opensearch), context.registry, context.health, std::move(others)) {}
 
-  Result<void> start() { return prepper_.start(); }
+  Result<void> start(const ProgramConfig& config, telemetry::Registry& registry) {
+    NARU_TRY_VOID(prepper_.start());
+    NARU_TRY(own_metrics_, own_metrics::OwnMetrics::start(config.own_metrics, "naru-prepper", registry));
+    return {};
+  }
   bool answer(net::HttpRequest& request, net::Responder& respond) {
     return prepper_.answer(request, respond);
   }
@@ -34,6 +38,7 @@ class PrepperService final : public program::Service {
  private:
   std::unique_ptr<bus::Bus> bus_;
   Prepper prepper_;
+  std::unique_ptr<own_metrics::OwnMetrics> own_metrics_;
 };
 
 Result<std::unique_ptr<program::Service>> start(const ProgramConfig& loaded,
@@ -60,7 +65,7 @@ Result<std::unique_ptr<program::Service>> start(const ProgramConfig& loaded,
   }
   auto service = std::make_unique<PrepperService>(config, std::move(bus), std::move(others),
                                                   std::move(opensearch), context);
-  NARU_TRY_VOID(service->start());
+  NARU_TRY_VOID(service->start(config, context.registry));
   context.admin_extra = [raw = service.get()](net::HttpRequest& request, net::Responder& respond) {
     return raw->answer(request, respond);
   };

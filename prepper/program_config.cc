@@ -188,6 +188,7 @@ void describe(config::Schema<ProgramConfig>& s) {
   s.field("datasets_file", &ProgramConfig::datasets_file,
           "Declaration of data sets, cluster and topics, such as config/datasets.yaml; empty: its defaults.");
   s.field("admin", &ProgramConfig::admin, "Listener of /metrics, /livez and /readyz.");
+  s.field("own_metrics", &ProgramConfig::own_metrics, "This process's own metrics, sent to a collector.");
   s.field("index", own(&PrepperConfig::index),
           "Role `index`: write documents. With false this prepper only counts.");
   s.field("pipeline", own(&PrepperConfig::pipeline), "Name of this pipeline in metrics and dead letters.");

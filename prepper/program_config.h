@@ -9,6 +9,7 @@
 #include "core/net/http.h"
 #include "core/net/http_client.h"
 #include "core/net/tls.h"
+#include "core/own_metrics/own_metrics.h"
 #include "core/program/clusters.h"
 #include "core/program/net_config.h"
 #include "prepper/config.h"
@@ -31,6 +32,7 @@ struct ProgramConfig : PrepperConfig {
   OpenSearchConfig opensearch;
   std::string datasets_file;  // read by load_program_config()
   program::ListenerConfig admin{.address = "127.0.0.1:8082", .tls = {}, .insecure = false};
+  own_metrics::OwnMetricsConfig own_metrics;
 };
 
 void describe(config::Schema<ProgramConfig>& schema);

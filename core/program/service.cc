@@ -8,6 +8,7 @@
 #include "core/program/flags.h"
 #include "core/program/stop_signals.h"
 #include "core/telemetry/admin.h"
+#include "core/telemetry/ledger_watch.h"
 #include "core/telemetry/log.h"
 
 namespace naru::program {
@@ -63,6 +64,7 @@ int run_service(int argc, char** argv, const ServiceInfo& info, const Load& load
   if (!admin) {
     return fail_with(admin.error());
   }
+  const telemetry::LedgerWatch ledger(context.registry);
   context.health.set("started", true);
   context.listening("admin", (*admin)->endpoint());
   fmt::print("ready\n");

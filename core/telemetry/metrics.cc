@@ -7,7 +7,9 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <sstream>
 
@@ -59,6 +61,8 @@ struct Registry::Impl {
     const void* series;
     std::function<void()> update;
     std::function<void()> remove;
+    std::pair<std::string, Labels> key;
+    double base;
   };
 
   // Reached through weak pointers from the tokens of samples, so that a token may outlive the
@@ -67,6 +71,16 @@ struct Registry::Impl {
   std::mutex samples_mutex;  // held while samples run: a dropped token's sample is not running any more
   std::vector<Sample> samples;
   std::uint64_t next_sample_id = 0;
+
+  std::vector<prometheus::MetricFamily> families() {
+    {
+      const std::lock_guard lock(samples_mutex);
+      for (const Sample& sample : samples) {
+        sample.update();
+      }
+    }
+    return registry.Collect();
+  }
 
   void remove(std::uint64_t id) {
     const std::lock_guard lock(samples_mutex);
@@ -84,14 +98,18 @@ struct Registry::Impl {
   template <class Builder, class Update>
   static std::shared_ptr<void> add(const std::shared_ptr<Impl>& self, Builder&& builder,
                                    const std::string& name, const std::string& help, const Labels& labels,
-                                   Update update) {
+                                   Update update, double base = 0) {
     auto* family =
         make_or_die(name, [&]() -> auto& { return builder.Name(name).Help(help).Register(self->registry); });
     auto* series = make_or_die(name, [&]() -> auto& { return family->Add(labels); });
     const std::lock_guard lock(self->samples_mutex);
     const std::uint64_t id = self->next_sample_id++;
-    self->samples.push_back({id, series, [series, update = std::move(update)] { update(*series); },
-                             [family, series] { family->Remove(series); }});
+    self->samples.push_back({id,
+                             series,
+                             [series, update = std::move(update)] { update(*series); },
+                             [family, series] { family->Remove(series); },
+                             {name, labels},
+                             base});
     // The token owns nothing but the duty to remove; its address only has to be non-null.
     return std::shared_ptr<void>(series, [weak = std::weak_ptr<Impl>(self), id](void*) {
       if (const auto impl = weak.lock()) {
@@ -130,23 +148,67 @@ std::shared_ptr<void> Registry::sampled_gauge(const std::string& name, const std
 }
 
 std::shared_ptr<void> Registry::sampled_counter(const std::string& name, const std::string& help,
-                                                const Labels& labels, std::function<std::uint64_t()> sample) {
-  return Impl::add(impl_, prometheus::BuildCounter(), name, help, labels,
-                   [sample = std::move(sample)](prometheus::Counter& counter) {
-                     counter.Increment(std::max(static_cast<double>(sample()) - counter.Value(), 0.0));
-                   });
+                                                const Labels& labels, std::function<std::uint64_t()> sample,
+                                                std::uint64_t base) {
+  return Impl::add(
+      impl_, prometheus::BuildCounter(), name, help, labels,
+      [sample = std::move(sample)](prometheus::Counter& counter) {
+        counter.Increment(std::max(static_cast<double>(sample()) - counter.Value(), 0.0));
+      },
+      static_cast<double>(base));
 }
 
 std::string Registry::expose() const {
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, impl_->families());
+  return std::move(out).str();
+}
+
+std::vector<Series> Registry::collect() const {
+  std::vector<Series> out;
+  std::map<std::pair<std::string, Labels>, double> bases;
   {
     const std::lock_guard lock(impl_->samples_mutex);
     for (const Impl::Sample& sample : impl_->samples) {
-      sample.update();
+      if (sample.base > 0) {
+        bases[sample.key] += sample.base;
+      }
     }
   }
-  std::ostringstream out;
-  prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
-  return std::move(out).str();
+  for (const prometheus::MetricFamily& family : impl_->families()) {
+    for (const prometheus::ClientMetric& metric : family.metric) {
+      Series& one = out.emplace_back();
+      one.name = family.name;
+      one.help = family.help;
+      for (const prometheus::ClientMetric::Label& label : metric.label) {
+        one.labels[label.name] = label.value;
+      }
+      switch (family.type) {
+        case prometheus::MetricType::Counter:
+          one.kind = Series::Kind::kCounter;
+          one.value = metric.counter.value;
+          if (const auto base = bases.find({one.name, one.labels}); base != bases.end()) {
+            one.base = base->second;
+          }
+          break;
+        case prometheus::MetricType::Histogram: {
+          one.kind = Series::Kind::kHistogram;
+          one.value = metric.histogram.sample_sum;
+          std::uint64_t below = 0;
+          for (const prometheus::ClientMetric::Bucket& bucket : metric.histogram.bucket) {
+            if (std::isfinite(bucket.upper_bound)) {
+              one.bounds.push_back(bucket.upper_bound);
+            }
+            one.buckets.push_back(bucket.cumulative_count - std::min(below, bucket.cumulative_count));
+            below = bucket.cumulative_count;
+          }
+          break;
+        }
+        default: one.value = metric.gauge.value; break;
+      }
+    }
+  }
+  return out;
 }
 
 }  // namespace naru::telemetry

@@ -49,6 +49,18 @@ class Histogram {
   void* impl_;
 };
 
+// One series as it stands.
+struct Series {
+  enum class Kind : std::uint8_t { kCounter, kGauge, kHistogram };
+  std::string name, help;
+  Labels labels;
+  Kind kind = Kind::kGauge;
+  double value = 0;  // of a histogram: the sum
+  double base = 0;   // of a counter: what it began at, as it goes on from an earlier process
+  std::vector<double> bounds;
+  std::vector<std::uint64_t> buckets;  // one more than bounds; not cumulative
+};
+
 class Registry {
  public:
   Registry();
@@ -66,13 +78,15 @@ class Registry {
   [[nodiscard]] std::shared_ptr<void> sampled_gauge(const std::string& name, const std::string& help,
                                                     const Labels& labels, std::function<double()> sample);
   // Likewise for a count that only grows and is kept elsewhere. A series that is removed and made anew begins
-  // at the sample.
+  // at the sample. `base`: what of it was counted before it was made.
   [[nodiscard]] std::shared_ptr<void> sampled_counter(const std::string& name, const std::string& help,
                                                       const Labels& labels,
-                                                      std::function<std::uint64_t()> sample);
+                                                      std::function<std::uint64_t()> sample,
+                                                      std::uint64_t base = 0);
 
   // The Prometheus text exposition (version 0.0.4).
   std::string expose() const;
+  std::vector<Series> collect() const;
 
  private:
   struct Impl;

@@ -12,7 +12,8 @@
 #include "core/net/http_client.h"
 #include "core/program/service.h"
 #include "core/telemetry/exposition.h"
-#include "naru/ledger/judge.h"
+#include "core/telemetry/ledger_judge.h"
+#include "naru/ledger/report.h"
 #include "naru/up/endpoints.h"
 #include "naru/up/options.h"
 
@@ -56,8 +57,8 @@ Result<telemetry::Exposition> ask(const Target& target) {
   return telemetry::parse_exposition(page, "naru_records_");
 }
 
-Result<LedgerSample> look(const std::vector<Target>& targets) {
-  LedgerSample out;
+Result<telemetry::LedgerSample> look(const std::vector<Target>& targets) {
+  telemetry::LedgerSample out;
   for (const Target& target : targets) {
     const auto page = ask(target);
     if (!page) {
@@ -81,13 +82,13 @@ Result<std::vector<LedgerJudge::Row>> judge(const LedgerOptions& options) {
   const std::vector<std::string> names =
       options.targets.empty() ? default_targets(options.data) : options.targets;
   NARU_TRY(const std::vector<Target> targets, connect(names));
-  JudgeConfig config;
+  telemetry::JudgeConfig config;
   config.settle_ns =
       static_cast<std::uint64_t>(options.settle_seconds * static_cast<double>(kNanosPerSecond));
   config.quiet_ns = std::min(config.quiet_ns, config.settle_ns);
   LedgerJudge ledger(config);
   while (true) {
-    NARU_TRY(const LedgerSample sample, look(targets));
+    NARU_TRY(const telemetry::LedgerSample sample, look(targets));
     ledger.look(sample, monotonic_now());
     if (ledger.decided()) {
       return ledger.verdict();

@@ -41,9 +41,10 @@ void add_flags(CLI::App& app, UpOptions& options) {
                "read files that are there at the first start from their beginning");
   app.add_option("--pipelines", options.pipelines,
                  "directory of pipelines that records go through (default: none)");
-  app.add_option("--rules", options.rules,
-                 "directory of alert rules (default: those of config/rules/api.yaml and hosts.yaml)");
+  app.add_option("--rules", options.rules, "directory of alert rules (default: those of config/rules)");
   app.add_option("--alerting", options.alerting, "file with targets, webhooks, notices and limits");
+  app.add_flag("--own-metrics", options.own_metrics,
+               "take in the platform's own metrics every 10 s, for the rules of config/rules/naru.yaml");
   app.add_option("--http", options.http, "console")->capture_default_str();
   app.add_option("--store", options.store, "OpenSearch-compatible API")->capture_default_str();
   app.add_option("--otlp-grpc", options.otlp_grpc, "OTLP over gRPC")->capture_default_str();

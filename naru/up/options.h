@@ -16,10 +16,11 @@ struct UpOptions {
   std::string data;                // --data; empty: default_data_directory()
   std::vector<std::string> files;  // --file; empty: the machine's own logs
   bool from_start = false;
-  std::string pipelines;  // --pipelines; empty: none
-  std::string rules;      // --rules; empty: the built-in ones
-  std::string alerting;   // --alerting; empty: no targets, webhooks from this machine only
-  bool insecure = false;  // accept listeners that other machines reach, without TLS and authentication
+  std::string pipelines;     // --pipelines; empty: none
+  std::string rules;         // --rules; empty: the built-in ones
+  std::string alerting;      // --alerting; empty: no targets, webhooks from this machine only
+  bool own_metrics = false;  // --own-metrics: the platform's metrics are records, too
+  bool insecure = false;     // accept listeners that other machines reach, without TLS and authentication
   std::string http = "127.0.0.1:8080";
   std::string store = "127.0.0.1:9200";
   std::string otlp_grpc = "127.0.0.1:4317";

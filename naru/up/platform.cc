@@ -19,7 +19,9 @@
 #include "core/bus/local/local_bus.h"
 #include "core/net/grpc_server.h"
 #include "core/net/http_server.h"
+#include "core/own_metrics/own_metrics.h"
 #include "core/telemetry/admin.h"
+#include "core/telemetry/ledger_watch.h"
 #include "naru/up/builtin_rules.h"
 #include "prepper/bootstrap/bootstrap.h"
 #include "prepper/pipeline/pipeline.h"
@@ -112,6 +114,8 @@ struct Platform::Parts {
   std::unique_ptr<net::HttpServer> admin_server, console_server, store_server, otlp_http_server;
   std::unique_ptr<net::GrpcServer> otlp_grpc_server;
   std::unique_ptr<collector::SyslogListener> syslog;
+  std::unique_ptr<own_metrics::OwnMetrics> own_metrics;
+  telemetry::LedgerWatch ledger_watch{registry};
   std::vector<Endpoint> endpoints;
   bool stopped = false;
 };
@@ -165,6 +169,10 @@ Result<void> Platform::Parts::open() {
   collector = std::make_unique<collector::Collector>(collector_config, *bus, registry, health);
   NARU_TRY_VOID(collector->start());
   agent = std::make_unique<agent::Agent>(agent_config(options), to_collector(), registry, health);
+  if (options.own_metrics) {
+    own_metrics = std::make_unique<own_metrics::OwnMetrics>(own_metrics::OwnMetricsConfig{}, "naru-up",
+                                                            to_collector()(), registry);
+  }
   return {};
 }
 
@@ -251,6 +259,7 @@ std::string Platform::stop(std::chrono::milliseconds drain) {
     return std::chrono::milliseconds{now < deadline ? (deadline - now) / kNanosPerMilli : 0};
   };
   // Intake first, then stage by stage in the direction of the records.
+  parts_->own_metrics.reset();
   parts_->agent->stop(left());
   if (parts_->syslog) {
     parts_->syslog->stop(left());

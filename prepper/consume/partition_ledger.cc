@@ -94,9 +94,9 @@ LedgerSeries::LedgerSeries(telemetry::Registry& registry, std::shared_ptr<const 
     for (std::size_t f = 0; f < kFates; ++f) {
       const auto fate = static_cast<Fate>(f);
       const telemetry::LedgerMetric& series = telemetry::kLedgerCounters[f];
-      tokens_.push_back(
-          registry.sampled_counter(std::string(series.name), std::string(series.help), labels,
-                                   [ledger, stage, fate] { return ledger->value(stage, fate); }));
+      tokens_.push_back(registry.sampled_counter(
+          std::string(series.name), std::string(series.help), labels,
+          [ledger, stage, fate] { return ledger->value(stage, fate); }, ledger->value(stage, fate)));
     }
     tokens_.push_back(registry.sampled_gauge(
         std::string(telemetry::kLedgerInFlight.name), std::string(telemetry::kLedgerInFlight.help), labels,

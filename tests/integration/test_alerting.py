@@ -18,12 +18,15 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from support.detection import FAILURES, Detection, call, failures, write_rules
 from support.naru import REPOSITORY, eventually, http_status
 from support.services.alertmanager import Alertmanager
 from support.services.kafka import KafkaCluster
 from support.services.process import free_port
+
+OWN_RULES = yaml.safe_load((REPOSITORY / "config" / "rules" / "naru.yaml").read_text())["groups"][0]["rules"]
 
 BROKER: dict[str, Any] = {
     "name": "broker",
@@ -292,3 +295,18 @@ def test_a_chat_that_never_answers_delays_no_switch_and_no_other_chat(kafka: Kaf
     mute.close()
     chat.shutdown()
     chat.server_close()
+
+
+@pytest.mark.long  # a working stage is watched for a minute before it is accused
+def test_what_naru_loses_itself_is_told_by_its_own_metrics(kafka: KafkaCluster, tmp_path: Path) -> None:
+    """One record vanishes in the collector; the collector's metrics go the way of every other record."""
+    port = free_port()
+    collector = {
+        "otlp_http": {"address": f"127.0.0.1:{port}"},
+        "own_metrics": {"collector": f"http://127.0.0.1:{port}", "every": "1s", "instance": "c1"},
+    }
+    with Detection(tmp_path, kafka.bootstrap, OWN_RULES, env={"NARU_FAULT": "collector.drop_record:1"}, collector=collector) as chain:
+        assert chain.status("naru.ledger")["status"] == "HEALTHY"
+        event = chain.await_status("naru.ledger", "CRITICAL", 120)
+        assert event["source"] == "rule/NaruLedger"
+        assert "collector" in event["reason"] or "NaruLedger" in event["reason"]

@@ -110,6 +110,7 @@ class TestFiles:
                 assert one.get("for", "0s") == rule.get("for", "0s")
                 assert one["labels"]["target"] == rule["target"]
                 assert one["annotations"]["summary"] == rule["annotations"]["summary"]
+                assert all(metric in one["expr"] for metric in re.findall(r'"(naru_\w+)"', rule.get("where", "")))
                 assert f"[{rule.get('window', '1m')}]" in one["expr"] or name == "AgentDisk"
             shown = {one["labels"]["severity"]: one for one in grafana if one["title"].startswith(f"{name} (")}
             for severity, one in shown.items():
@@ -222,7 +223,7 @@ def _is_in_sources(metric: str) -> bool:
 def test_every_expression_of_the_alerts_is_promql(platform: FourPrograms, tmp_path: Path) -> None:
     """Those about Naru itself find the metrics that the programs show; the rest is taken by promtool."""
     with Prometheus(tmp_path, _jobs(platform)) as prometheus:
-        for one in alerts.OWN:
+        for one in alerts.alerts():
             names = set(re.findall(r"naru_[a-z_]+", one.value))
             pages = "".join(http_text(program.url("admin") + "/metrics") for program in platform.programs.values())
             # What only fills when something happens has no series before: then a program must know it at least.

@@ -75,6 +75,7 @@ def call(method: str, url: str, body: Any = None, headers: Mapping[str, str] | N
 class Detection:
     """Programs on topics and groups of their own. A context manager.
 
+    `collector`: sections of the collector's configuration.
     `alerting`: sections of naru-alerting's configuration, `rule_settings` what goes into its section `rules`;
     `instances`: how many of it.
     """
@@ -87,6 +88,7 @@ class Detection:
         instances: int = 1,
         rule_settings: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
+        collector: Mapping[str, Any] | None = None,
         **alerting: Any,
     ) -> None:
         self.directory = directory
@@ -95,6 +97,7 @@ class Detection:
         self.rules = write_rules(directory / "rules", rules)
         self.instances = instances
         self.env = env
+        self._collector = dict(collector or {})
         self._alerting = {"rules": dict(rule_settings or {}), **alerting}
         self._stack = ExitStack()
         self.alerting: list[Program] = []
@@ -107,7 +110,9 @@ class Detection:
         try:
             self.prepper = self._start("naru-prepper", self._prepper_config(), "prepper")
             self.collector = self._start(
-                "naru-collector", configs.collector(self.directory / "collector", self.bootstrap) | {"topics": topics}, "collector"
+                "naru-collector",
+                configs.collector(self.directory / "collector", self.bootstrap) | {"topics": topics} | self._collector,
+                "collector",
             )
             for number in range(self.instances):
                 self.alerting.append(self._start("naru-alerting", self._alerting_config(), f"alerting-{number}"))

@@ -6,6 +6,7 @@
 // sign at every look for a long time.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -18,7 +19,7 @@
 #include "core/base/clock.h"
 #include "core/telemetry/exposition.h"
 
-namespace naru {
+namespace naru::telemetry {
 
 struct LedgerKey {
   std::string stage;   // agent, collector, prepper, writer
@@ -39,10 +40,18 @@ struct LedgerCounts {
   }
 };
 
+// A metric of the ledger without naru_records_, the name that people read, and its place.
+struct LedgerColumn {
+  std::string_view metric, name;
+  std::int64_t LedgerCounts::* count;
+};
+extern const std::array<LedgerColumn, 10> kLedgerColumns;
+inline constexpr std::string_view kLedgerPrefix = "naru_records_";
+
 using LedgerSample = std::map<LedgerKey, LedgerCounts>;
 
 // Adds the samples `naru_records_*` of one page; all labels but stage and signal are summed.
-void add_to_ledger(LedgerSample& ledger, const telemetry::Exposition& page);
+void add_to_ledger(LedgerSample& ledger, const Exposition& page);
 
 struct JudgeConfig {
   std::uint64_t quiet_ns = 2 * kNanosPerSecond;   // unchanged for so long = nothing moves
@@ -79,10 +88,4 @@ class LedgerJudge {
   std::uint64_t first_ns_ = 0, now_ns_ = 0;
 };
 
-// One sentence naming the stages that do not balance and what to look at; empty when all do.
-std::string explain(std::span<const LedgerJudge::Row> rows);
-// A table for people, and one JSON object a line.
-std::string ledger_table(std::span<const LedgerJudge::Row> rows);
-std::string ledger_json(std::span<const LedgerJudge::Row> rows);
-
-}  // namespace naru
+}  // namespace naru::telemetry
