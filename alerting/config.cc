@@ -171,6 +171,8 @@ void describe(config::Schema<EffectConfig>& s) {
           "File that always holds the active route as JSON, replaced atomically.");
   s.field("webhook", &EffectConfig::webhook, "URL that the same JSON is posted to.")
       .check(check_optional_url);
+  s.field("webhook_limit", &EffectConfig::webhook_limit,
+          "Name of a shared limit that calls of the webhook keep; empty: none.");
   s.field("command", &EffectConfig::command,
           "Program and arguments to run at a switch; what it is about is in NARU_* variables.");
   s.field("timeout", &EffectConfig::timeout, "After this a command is killed, a webhook given up.")

@@ -14,6 +14,7 @@
 #include "prepper/consume/lanes.h"
 #include "prepper/declaration/datasets.h"
 #include "prepper/process/index_name.h"
+#include "prepper/write/write_limit.h"
 
 namespace naru::prepper {
 
@@ -55,6 +56,7 @@ struct BulkConfig {
   std::chrono::milliseconds retry_max{30'000};
   std::chrono::milliseconds probe_max{10'000};
   std::uint32_t document_faults_max = 1'000;
+  WriteLimitConfig limit;
 };
 
 struct ParkingLimits {

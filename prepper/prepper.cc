@@ -131,6 +131,7 @@ struct Prepper::Parts : EncoderSink {
   std::vector<std::unique_ptr<Consumer>> consumers;  // of `bus`, then of the others
   std::unique_ptr<Parking> parking;
   std::unique_ptr<IndexAdmin> admin;
+  std::unique_ptr<WriteLimit> limit;
   std::unique_ptr<BulkWriter> writer;
   std::unique_ptr<DeadLetterWriter> dead_letters;
   std::unique_ptr<DeadLetterWriter> parked;
@@ -215,6 +216,8 @@ Result<void> Prepper::start_index() {
                                    std::move(mappings.promoted), std::move(mappings.contracts), wall_now);
   parts.writer = std::make_unique<BulkWriter>(writer_config(parts.config), parts.opensearch, *parts.admin,
                                               *parts.dead_letters, parts.registry, parts.health);
+  NARU_TRY(parts.limit, WriteLimit::connect(parts.config.bulk.limit, parts.registry));
+  parts.writer->set_limit(parts.limit.get());
   NARU_TRY(auto parking_producer, parts.bus.producer());
   parts.parked = std::make_unique<DeadLetterWriter>(DeadLetterContext{}, std::move(parking_producer));
   parts.parking = std::make_unique<Parking>(

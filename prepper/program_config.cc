@@ -99,6 +99,7 @@ void describe(config::Schema<BulkConfig>& s) {
   s.field("probe_max", &BulkConfig::probe_max,
           "Longest wait between probes of an index or cluster that takes nothing.")
       .min(10ms);
+  s.field("limit", &BulkConfig::limit, "A shared limit of documents a second, kept by naru-alerting.");
   s.field("document_faults_max", &BulkConfig::document_faults_max,
           "So many documents in a row that one index refuses alike are the index's fault: it is held.")
       .min(1);

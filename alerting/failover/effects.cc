@@ -195,6 +195,7 @@ void Effect::work() {
 }
 
 std::vector<std::unique_ptr<Effect>> make_effects(const TargetConfig& target, std::function<bool()> may_run,
+                                                  std::function<bool(const std::string&)> permits,
                                                   telemetry::Registry& registry) {
   std::vector<std::unique_ptr<Effect>> out;
   const EffectConfig& config = target.effects;
@@ -210,7 +211,10 @@ std::vector<std::unique_ptr<Effect>> make_effects(const TargetConfig& target, st
     });
   }
   if (!config.webhook.empty()) {
-    add("webhook", [config](const RouteTold& told) -> Result<void> {
+    add("webhook", [config, permits](const RouteTold& told) -> Result<void> {
+      if (!config.webhook_limit.empty() && !permits(config.webhook_limit)) {
+        return fail(ErrorCode::kOverloaded, "limit " + config.webhook_limit + " has no permit now");
+      }
       NARU_TRY(const net::HttpResponse response,
                call_url(config.webhook, "application/json", told.json, config.timeout));
       if (response.status / 100 != 2) {

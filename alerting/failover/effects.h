@@ -65,8 +65,9 @@ class Effect {
   std::thread thread_;
 };
 
-// Those of a target.
+// Those of a target. `permits`: takes one of a named limit if there is one now.
 std::vector<std::unique_ptr<Effect>> make_effects(const TargetConfig& target, std::function<bool()> may_run,
+                                                  std::function<bool(const std::string&)> permits,
                                                   telemetry::Registry& registry);
 
 }  // namespace naru::alerting

@@ -32,6 +32,7 @@ struct RouteConfig {
 struct EffectConfig {
   std::string file;                  // the active route as JSON, replaced atomically
   std::string webhook;               // the same JSON posted
+  std::string webhook_limit;         // name of a limit that its calls keep; empty: none
   std::vector<std::string> command;  // argv; labels are in its environment only
   std::chrono::milliseconds timeout{5'000};
 };

@@ -127,7 +127,9 @@ Leader::Leader(const AlertingConfig& config, std::vector<ControlCluster> cluster
       unknown_(registry.counter("naru_rules_unknown_counts_total",
                                 "Counts of rules that are not known here: the preppers have other files.")) {
   for (const TargetConfig& target : config_.targets) {
-    effects_[target.name] = make_effects(target, [this] { return settled_.leads(); }, registry_);
+    effects_[target.name] = make_effects(
+        target, [this] { return settled_.leads(); },
+        [this](const std::string& limit) { return limits_.try_acquire(limit); }, registry_);
   }
 }
 

@@ -99,6 +99,9 @@ void BulkWriter::stop() {
   }
   work_.notify_all();
   room_.notify_all();
+  if (limit_ != nullptr) {
+    limit_->stop();
+  }
   {
     const Lock lock(mutex_);
     for (const auto& of_thread : transports_) {
@@ -312,6 +315,9 @@ void BulkWriter::run(std::size_t thread) {
     active_[thread] = {};
     count_documents(work.batch, active_[thread]);
     lock.unlock();
+    if (limit_ != nullptr) {
+      limit_->acquire(work.batch.entries.size());  // when it stops, so does the request
+    }
     const std::uint64_t begin = monotonic_now();
     net::HttpTransport* const transport = transport_to(thread, work.lease.url);
     const Result<net::HttpResponse> answer =

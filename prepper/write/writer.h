@@ -35,6 +35,7 @@
 #include "prepper/write/index_admin.h"
 #include "prepper/write/index_gate.h"
 #include "prepper/write/node_pool.h"
+#include "prepper/write/write_limit.h"
 
 namespace naru::prepper {
 
@@ -76,6 +77,8 @@ class BulkWriter {
 
   // Before start(). Without it everything waits here.
   void set_parking(ParkingSpace* parking) { parking_ = parking; }
+  // Likewise. nullptr: requests go out as fast as they are answered.
+  void set_limit(WriteLimit* limit) { limit_ = limit; }
   void start();
   // Waits while the queue is full; after stop() the batch is dropped, its messages stay unfinished.
   void submit(BulkBatch batch);
@@ -165,6 +168,7 @@ class BulkWriter {
   IndexAdmin& admin_;
   DeadLetterWriter& dead_letters_;
   ParkingSpace* parking_ = nullptr;
+  WriteLimit* limit_ = nullptr;
   telemetry::Registry& registry_;
   telemetry::Health& health_;
   telemetry::Histogram request_seconds_;

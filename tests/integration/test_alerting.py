@@ -11,7 +11,9 @@ import subprocess
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,14 @@ import jsonschema
 import pytest
 import yaml
 
+from support import configs
 from support.detection import FAILURES, Detection, call, failures, write_rules
-from support.naru import REPOSITORY, eventually, http_status
+from support.index import Index
+from support.naru import REPOSITORY, Program, eventually, http_status, run, write_config
+from support.records import log_request
 from support.services.alertmanager import Alertmanager
 from support.services.kafka import KafkaCluster
+from support.services.opensearch import OpenSearchCluster
 from support.services.process import free_port
 
 OWN_RULES = yaml.safe_load((REPOSITORY / "config" / "rules" / "naru.yaml").read_text())["groups"][0]["rules"]
@@ -310,3 +316,37 @@ def test_what_naru_loses_itself_is_told_by_its_own_metrics(kafka: KafkaCluster, 
         event = chain.await_status("naru.ledger", "CRITICAL", 120)
         assert event["source"] == "rule/NaruLedger"
         assert "collector" in event["reason"] or "NaruLedger" in event["reason"]
+
+
+def test_preppers_keep_a_shared_limit_of_documents(kafka: KafkaCluster, opensearch: OpenSearchCluster, tmp_path: Path) -> None:
+    """Two writers, one rate; it is raised while they wait."""
+    name = f"lim{uuid.uuid4().hex[:6]}"
+    topics = configs.own_topics(name)
+    with ExitStack() as started:
+        alerting_config = configs.alerting(kafka.bootstrap, control={"group": name, **{f"{t}_topic": f"{name}.{t}" for t in ("leader", "counts", "status", "routes", "state")}})
+        alerting = started.enter_context(
+            Program.configured("naru-alerting", alerting_config | {"limits": {"documents": {"per_second": 100}}}, tmp_path / "alerting")
+        )
+        eventually(lambda: alerting.metric("naru_alerting_leads") == 1, 60, "a leader")
+        prepper = configs.prepper(kafka.bootstrap, opensearch.url) | {
+            "topics": topics,
+            "consume": {"group": name},
+            "bulk": {"linger": "10ms", "limit": {"name": "documents", "alerting": [alerting.url("admin")]}},
+        } | configs.declared(tmp_path / "datasets.yaml", lifecycle={"driver": "off"})
+        done = run("naru", "bootstrap", "--config", str(write_config(tmp_path / "prepper.yaml", prepper)), "--apply")
+        assert done.returncode == 0, done.stdout + done.stderr
+        writers = [started.enter_context(Program.configured("naru-prepper", prepper, tmp_path / f"prepper-{i}")) for i in range(2)]
+        collector = configs.collector(tmp_path / "collector", kafka.bootstrap) | {"topics": topics}
+        front = started.enter_context(Program.configured("naru-collector", collector, tmp_path / "collector-log"))
+        begin = time.monotonic()
+        for source in range(8):
+            body = log_request(f"{name}{source}", name, [f"{source}/{i}" for i in range(250)], time.time_ns())
+            request = urllib.request.Request(front.url("otlp-http") + "/v1/logs", body, {"Content-Type": "application/x-protobuf"})
+            urllib.request.urlopen(request, timeout=30).close()
+        index = Index(opensearch.url, f"logs-otel-v1-{name}-*")
+        found = eventually(index.count, 30, "the first documents", 0.2)  # a request waits for all its permits
+        assert found <= 100 * (time.monotonic() - begin + 1)
+        assert sum(writer.metric("naru_writer_limit_waits_total") or 0 for writer in writers) > 0
+        set_it = run("naru", "limit", "set", "documents", "100000", "--admin", alerting.url("admin"), "--by", "kim")
+        assert set_it.returncode == 0, set_it.stderr
+        eventually(lambda: index.count() == 2_000, 30, "all documents at the new rate", 0.5)
