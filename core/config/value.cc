@@ -1,12 +1,15 @@
 #include "core/config/value.h"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
+#include <sstream>
 #include <utility>
+#include <vector>
 
 namespace naru::config {
 namespace {
@@ -192,18 +195,46 @@ Environment process_environment() {
   };
 }
 
+namespace {
+
+// Where the documents of a text begin.
+class Documents final : public YAML::EventHandler {
+ public:
+  std::vector<YAML::Mark> begins;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { begins.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+};
+
+}  // namespace
+
 Value parse_yaml(const std::string& text, const Environment& environment, Report& report) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
-    if (documents.empty()) {
+    // Not YAML::LoadAll: of some broken texts yaml-cpp 0.7 makes documents without an end.
+    std::istringstream in(text);
+    YAML::Parser parser(in);
+    Documents documents;
+    while (documents.begins.size() < 2 && parser.HandleNextDocument(documents)) {
+    }
+    if (documents.begins.empty()) {
       return {};
     }
-    if (documents.size() > 1) {
-      const YAML::Mark mark = documents[1].Mark();
+    if (documents.begins.size() > 1) {
+      const YAML::Mark mark = documents.begins[1];
       report.add({std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1}, "",
-                 "a second YAML document begins here; keep one document in a file");
+                 "a second YAML document begins here, or the text before this has no place in YAML; keep one "
+                 "document in a file");
     }
-    return Converter(environment, report).convert(documents[0], "");
+    return Converter(environment, report).convert(YAML::Load(text), "");
   } catch (const YAML::Exception& e) {
     report.add({std::max(e.mark.line, 0) + 1, std::max(e.mark.column, 0) + 1}, "",
                fmt::format("this is no valid YAML: {}", e.msg));

@@ -75,7 +75,9 @@ Result<Feed> parse_feed(std::string_view key) {
     feed.topic = key.substr(first + 1, last - first - 1);
     const std::string_view number = key.substr(last + 1);
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), feed.partition);
-    if (error == std::errc() && end == number.data() + number.size() && feed.partition >= 0) {
+    // One name for one partition: -0 and 007 are none.
+    const bool canonical = number == "0" || (!number.empty() && number[0] >= '1' && number[0] <= '9');
+    if (error == std::errc() && end == number.data() + number.size() && canonical) {
       return feed;
     }
   }

@@ -275,6 +275,8 @@ TEST(Load, NamesThePlaceOfBrokenYaml) {
   EXPECT_THAT(errors_of("a: b: c"), HasSubstr("c.yaml:1:5: this is no valid YAML"));
   EXPECT_THAT(errors_of("just text"), HasSubstr("c.yaml:1:1: is a single value; write a section"));
   EXPECT_THAT(errors_of("threads: 1\n---\nthreads: 2\n"), HasSubstr("second YAML document"));
+  // Of this yaml-cpp makes documents without an end.
+  EXPECT_THAT(errors_of("   ,    threads: 1"), HasSubstr("has no place in YAML"));
   EXPECT_THAT(errors_of("? [a, b]\n: c\n"), HasSubstr("has a key that is no text"));
 }
 

@@ -78,7 +78,7 @@ TEST(Feed, IsWrittenAndRead) {
   const Feed feed{"abc-_", "otlp_logs", 12};
   EXPECT_EQ(format_feed(feed), "abc-_/otlp_logs/12");
   EXPECT_EQ(parse_feed("abc-_/otlp_logs/12").value(), feed);
-  for (const char* bad : {"", "a/b", "a//1", "a/b/x", "a/b/-1", "/"}) {
+  for (const char* bad : {"a/b/-0", "a/b/007", "", "a/b", "a//1", "a/b/x", "a/b/-1", "/"}) {
     EXPECT_FALSE(parse_feed(bad)) << bad;
   }
 }
