@@ -69,7 +69,6 @@ class CountsListener final : public bus::RebalanceListener {
 };
 
 struct Leader::Branch {
-  std::size_t cluster = 0;
   std::string cluster_id;
   std::unique_ptr<CountsListener> listener;
   std::unique_ptr<bus::Consumer> counts;
@@ -192,7 +191,6 @@ std::string Leader::term_is_over(const Term& term) const {
 Result<ControlImage> Leader::take_over(Term& term, std::size_t cluster) {
   bus::Bus& bus = *election_.cluster(cluster).bus;
   Branch branch;
-  branch.cluster = cluster;
   NARU_TRY(auto producer, bus.transactional_producer(config_.control.group, {config_.control.status_topic,
                                                                              config_.control.routes_topic,
                                                                              config_.control.state_topic}));

@@ -83,8 +83,9 @@ void DeltaEncoder::append(std::string& out, const Series& one, UnixNanos now) {
   std::vector<std::uint64_t> buckets = one.buckets;
   std::uint64_t count = 0;
   if (one.kind != Series::Kind::kGauge) {
-    Last& last = last_.try_emplace({one.name, one.labels},
-                                   Last{one.base, std::vector<std::uint64_t>(buckets.size()), one.base})
+    Last& last = last_
+                     .try_emplace({one.name, one.labels},
+                                  Last{one.base, std::vector<std::uint64_t>(buckets.size()), one.base})
                      .first->second;
     // A series that was made anew begins again: others have counted and told what is new in its base.
     bool anew = value < last.value || one.base != last.base;
