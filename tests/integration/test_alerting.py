@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -350,3 +351,49 @@ def test_preppers_keep_a_shared_limit_of_documents(kafka: KafkaCluster, opensear
         set_it = run("naru", "limit", "set", "documents", "100000", "--admin", alerting.url("admin"), "--by", "kim")
         assert set_it.returncode == 0, set_it.stderr
         eventually(lambda: index.count() == 2_000, 30, "all documents at the new rate", 0.5)
+
+
+@pytest.mark.long
+def test_a_campaign_of_kills_misses_and_doubles_no_status(kafka: KafkaCluster, tmp_path: Path) -> None:
+    """Leaders, standbys and counters are killed and stopped at random while services fail one after the other."""
+    seed = int(os.environ.get("NARU_CAMPAIGN_SEED", time.time_ns() % 1_000_000))
+    rounds = int(os.environ.get("NARU_CAMPAIGN_ROUNDS", 12))
+    chance = random.Random(seed)
+    print(f"  seed {seed}, {rounds} rounds")
+    with Detection(tmp_path, kafka.bootstrap, instances=2, targets=[BROKER]) as chain:
+        victims = [chain.prepper, *chain.alerting]
+        stopped: list[Program] = []
+        for number in range(rounds):
+            service = f"svc-{number}"
+            first = chance.randrange(1, 101)
+            chain.post(failures(service, first, source=service))
+            time.sleep(chance.uniform(0, 1))
+            victim = chance.choice(victims)
+            if chance.random() < 0.3 and victim is not chain.prepper and not stopped:
+                os.kill(victim.pid, signal.SIGSTOP)
+                stopped.append(victim)
+            else:
+                victim.kill()
+                victim.start()
+                stopped = [one for one in stopped if one is not victim]
+            chain.post(failures(service, 101 - first, source=service, position=first))
+            again = chance.random() < 0.5
+            if again:  # an agent that got no answer sends the same once more
+                chain.post(failures(service, first, source=service))
+            if stopped and chance.random() < 0.5:
+                os.kill(stopped.pop().pid, signal.SIGCONT)
+        for one in stopped:
+            os.kill(one.pid, signal.SIGCONT)
+        wanted = {f"service.svc-{number}" for number in range(rounds)}
+
+        def events() -> list[dict[str, Any]]:
+            return [event for event in chain.events() if event["type"] in wanted]
+
+        eventually(lambda: {event["type"] for event in events() if event["status"] == "CRITICAL"} == wanted, 90, "every service is CRITICAL once", 1)
+        # A doubled or a missed change breaks the chain of statuses of its target.
+        last: dict[str, str] = {}
+        for event in events():
+            assert event["prevStatus"] == last.get(event["type"], "HEALTHY"), event
+            last[event["type"]] = event["status"]
+        versions = [(event["epoch"], event["sequence"]) for event in chain.events()]
+        assert versions == sorted(set(versions)), "versions only grow, whoever leads"
