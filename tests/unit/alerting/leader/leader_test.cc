@@ -206,6 +206,7 @@ TEST_F(LeaderTest, AnswersARequestWhenItIsDurableAndRefusesItWhereNobodyLeads) {
   std::optional<Result<void>> refused;
   two.leader.submit(set, [&](const Result<void>& result) { refused = result; });
   ASSERT_TRUE(refused);
+  ASSERT_FALSE(*refused);
   EXPECT_EQ(refused->error().code(), ErrorCode::kUnavailable);
   ASSERT_TRUE(one.lead());
   EXPECT_TRUE(one.ask(set));
@@ -214,6 +215,7 @@ TEST_F(LeaderTest, AnswersARequestWhenItIsDurableAndRefusesItWhereNobodyLeads) {
   const auto bad = one.ask([](Decider& decider, UnixNanos now, Decisions& out) {
     return decider.set_status("service.x", Status::kHealthy, "", "kim", now, out);
   });
+  ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().code(), ErrorCode::kInvalidArgument);
 }
 
@@ -235,6 +237,7 @@ TEST_F(LeaderTest, AStoppedLeaderThatWakesChangesNothing) {
   }));
   old.step_until([&] { return late.has_value(); });
   ASSERT_TRUE(late);
+  ASSERT_FALSE(*late);
   EXPECT_EQ(late->error().code(), ErrorCode::kUnavailable);
   EXPECT_FALSE(old.leader.leads());
   EXPECT_THAT(old.route(), HasSubstr("does not lead"));
@@ -520,6 +523,7 @@ TEST_F(ClustersLeaderTest, AStoppedLeaderThatWakesIsFencedByAnyOfTheClusters) {
   ASSERT_TRUE(fresh->instance.ask(set("b", Status::kCritical)));
   old->instance.step_until([&] { return late.has_value(); });
   ASSERT_TRUE(late);
+  ASSERT_FALSE(*late);
   EXPECT_EQ(late->error().code(), ErrorCode::kUnavailable);
   EXPECT_FALSE(old->instance.leader.leads());
   EXPECT_THAT(last(*sub_), testing::UnorderedElementsAre(testing::Key("b")));
