@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <climits>
 #include <filesystem>
 #include <system_error>
 #include <thread>
@@ -16,17 +15,13 @@
 #include "agent/metrics.h"
 #include "agent/ship/shipper.h"
 #include "agent/tail/tailer.h"
+#include "core/base/host.h"
 #include "core/telemetry/log.h"
 
 namespace naru::agent {
 namespace {
 
 constexpr std::chrono::milliseconds kSleepMax{1'000};
-
-std::string system_host_name() {
-  char name[HOST_NAME_MAX + 1] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
 
 }  // namespace
 
@@ -65,7 +60,7 @@ struct Agent::Impl {
 
   std::map<std::string, std::string> resource() const {
     std::map<std::string, std::string> attributes = config.attributes;
-    attributes.try_emplace("host.name", config.host_name.empty() ? system_host_name() : config.host_name);
+    attributes.try_emplace("host.name", config.host_name.empty() ? host_name("unknown") : config.host_name);
     attributes.try_emplace("os.type", "linux");
     return attributes;
   }

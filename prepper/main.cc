@@ -1,8 +1,8 @@
 // naru-prepper: wires the prepper to its configuration file, Kafka and OpenSearch.
 #include <fmt/format.h>
 #include <malloc.h>
-#include <unistd.h>
 
+#include "core/base/host.h"
 #include "core/program/clusters.h"
 #include "core/program/service.h"
 #include "prepper/prepper.h"
@@ -45,9 +45,7 @@ Result<std::unique_ptr<program::Service>> start(const ProgramConfig& loaded,
                                                 program::ServiceContext& context) {
   NARU_TRY(ProgramConfig config, with_declaration(loaded));
   if (config.count.instance.empty()) {
-    char host[256] = "localhost";
-    ::gethostname(host, sizeof(host) - 1);
-    config.count.instance = fmt::format("{}-{}", host, config.admin.address);
+    config.count.instance = fmt::format("{}-{}", host_name("localhost"), config.admin.address);
   }
   NARU_TRY(ClusterAccess opensearch, opensearch_access(config.opensearch));
   bus::KafkaBusConfig kafka = config.kafka;

@@ -5,7 +5,6 @@
 
 #include <utility>
 
-#include "core/base/clock.h"
 #include "core/bus/topic_reader.h"
 
 namespace naru::alerting {
@@ -53,16 +52,19 @@ Result<ControlImage> read_image(bus::Bus& bus, const ControlConfig& config, std:
   return image;
 }
 
-std::vector<bus::OutRecord> differences(const ControlImage& from, const ControlImage& to) {
+bus::OutRecord control_record(const std::string& topic, std::string key, std::optional<std::string> value,
+                              UnixNanos at) {
+  bus::OutRecord record;
+  record.topic = topic;
+  record.key = std::move(key);
+  record.tombstone = !value.has_value();
+  record.value = std::move(value).value_or("");
+  record.timestamp_ms = static_cast<UnixMillis>(at / kNanosPerMilli);
+  return record;
+}
+
+std::vector<bus::OutRecord> differences(const ControlImage& from, const ControlImage& to, UnixNanos at) {
   std::vector<bus::OutRecord> out;
-  const auto add = [&](const std::string& topic, const std::string& key, const std::string* value) {
-    bus::OutRecord& record = out.emplace_back();
-    record.topic = topic;
-    record.key = key;
-    record.tombstone = value == nullptr;
-    record.value = value == nullptr ? std::string() : *value;
-    record.timestamp_ms = static_cast<UnixMillis>(wall_now() / kNanosPerMilli);
-  };
   const std::map<std::string, std::string> none;
   for (const auto& [topic, keys] : to.topics) {
     const auto found = from.topics.find(topic);
@@ -70,12 +72,12 @@ std::vector<bus::OutRecord> differences(const ControlImage& from, const ControlI
     for (const auto& [key, value] : keys) {
       const auto before = old.find(key);
       if (before == old.end() || before->second != value) {
-        add(topic, key, &value);
+        out.push_back(control_record(topic, key, value, at));
       }
     }
     for (const auto& [key, value] : old) {
       if (!keys.contains(key)) {
-        add(topic, key, nullptr);
+        out.push_back(control_record(topic, key, std::nullopt, at));
       }
     }
   }

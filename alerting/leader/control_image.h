@@ -9,11 +9,13 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "alerting/config.h"
+#include "core/base/clock.h"
 #include "core/bus/bus.h"
 
 namespace naru::alerting {
@@ -34,7 +36,11 @@ struct ControlImage {
 // kTimeout: not read to its end within `most`.
 Result<ControlImage> read_image(bus::Bus& bus, const ControlConfig& config, std::chrono::milliseconds most);
 
-// Records that make `from` of `to`.
-std::vector<bus::OutRecord> differences(const ControlImage& from, const ControlImage& to);
+// A record of a control topic; without a value: forget the key.
+bus::OutRecord control_record(const std::string& topic, std::string key, std::optional<std::string> value,
+                              UnixNanos at);
+
+// Records, of the time `at`, that make `to` of `from`.
+std::vector<bus::OutRecord> differences(const ControlImage& from, const ControlImage& to, UnixNanos at);
 
 }  // namespace naru::alerting

@@ -242,7 +242,8 @@ Result<void> Leader::begin_term() {
   term->committed = {epoch, 0};
   for (const auto& [cluster, image] : images) {
     Result<void> ready = read_counts(*term, cluster);
-    if (std::vector<bus::OutRecord> behind = differences(image, newest); ready && !behind.empty()) {
+    if (std::vector<bus::OutRecord> behind = differences(image, newest, wall_now());
+        ready && !behind.empty()) {
       telemetry::log_info(kComponent, "cluster {} is brought up to date: {} records",
                           election_.cluster(cluster).name, behind.size());
       ready = writer_.commit_to(cluster, std::move(behind));
@@ -578,12 +579,7 @@ Result<void> Leader::commit(Term& term, const Decisions& decisions, UnixNanos no
   std::vector<bus::OutRecord> records;
   const auto add = [&](const std::string& topic, std::string key, std::optional<std::string> value,
                        UnixNanos at) {
-    bus::OutRecord& record = records.emplace_back();
-    record.topic = topic;
-    record.key = std::move(key);
-    record.tombstone = !value.has_value();
-    record.value = std::move(value).value_or("");
-    record.timestamp_ms = static_cast<UnixMillis>(at / kNanosPerMilli);
+    records.push_back(control_record(topic, std::move(key), std::move(value), at));
   };
   for (const StatusEvent& event : decisions.events) {
     add(config_.control.status_topic, event.target, to_json(event), event.at);

@@ -13,6 +13,7 @@
 #include "core/base/address.h"
 #include "core/base/bytes.h"
 #include "core/base/clock.h"
+#include "core/base/host.h"
 #include "core/net/tcp_connect.h"
 
 namespace naru::alerting {
@@ -121,9 +122,7 @@ Result<void> send_mail(const std::string& relay, const Mail& mail, std::chrono::
     NARU_TRY_VOID(connection.write(command + "\r\n"));
     return connection.expect(expected, command);
   };
-  char host[256] = "localhost";
-  ::gethostname(host, sizeof(host) - 1);
-  NARU_TRY_VOID(say(fmt::format("EHLO {}", host), '2'));
+  NARU_TRY_VOID(say(fmt::format("EHLO {}", host_name("localhost")), '2'));
   NARU_TRY_VOID(say(fmt::format("MAIL FROM:<{}>", header_text(mail.from)), '2'));
   for (const std::string& to : mail.to) {
     NARU_TRY_VOID(say(fmt::format("RCPT TO:<{}>", header_text(to)), '2'));

@@ -1,11 +1,9 @@
 #include "core/own_metrics/own_metrics.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <utility>
 
 #include "core/base/clock.h"
+#include "core/base/host.h"
 #include "core/telemetry/log.h"
 
 namespace naru::own_metrics {
@@ -16,11 +14,6 @@ namespace {
 
 constexpr std::string_view kComponent = "own-metrics";
 constexpr std::chrono::milliseconds kAnswerTimeout{5'000};
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string(name.data()) : std::string("unknown");
-}
 
 net::HttpClientConfig client_of(const OwnMetricsConfig& config) {
   net::HttpClientConfig client;
@@ -76,34 +69,20 @@ OwnMetrics::OwnMetrics(const OwnMetricsConfig& config, const std::string& progra
       failed_(registry.counter("naru_own_metrics_failures_total",
                                "Attempts to send own metrics that no collector took.")),
       encoder_({{"service.name", program},
-                {"service.instance.id", config.instance.empty() ? host_name() : config.instance},
-                {"host.name", host_name()},
+                {"service.instance.id", config.instance.empty() ? host_name("unknown") : config.instance},
+                {"host.name", host_name("unknown")},
                 {"data_stream.dataset", config.dataset}},
                wall_now()) {
   encoder_.begin_at(registry_.collect());
-  thread_ = std::thread([this] { run(); });
+  sender_.emplace(config_.every, [this] { round(); });
 }
 
-OwnMetrics::~OwnMetrics() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
+void OwnMetrics::round() {
+  if (pending_.empty()) {
+    pending_ = encoder_.encode(registry_.collect(), wall_now());
   }
-  wake_.notify_all();
-  thread_.join();
-}
-
-void OwnMetrics::run() {
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, config_.every, [this] { return stop_; })) {
-    lock.unlock();
-    if (pending_.empty()) {
-      pending_ = encoder_.encode(registry_.collect(), wall_now());
-    }
-    if (send()) {
-      pending_.clear();
-    }
-    lock.lock();
+  if (send()) {
+    pending_.clear();
   }
 }
 

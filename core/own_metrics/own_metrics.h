@@ -7,12 +7,11 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 
+#include "core/base/periodic.h"
 #include "core/config/config.h"
 #include "core/net/http.h"
 #include "core/net/http_client.h"
@@ -41,10 +40,9 @@ class OwnMetrics {
   // By a transport that there is, whatever the configuration says of a collector.
   OwnMetrics(const OwnMetricsConfig& config, const std::string& program,
              std::unique_ptr<net::HttpTransport> transport, telemetry::Registry& registry);
-  ~OwnMetrics();
 
  private:
-  void run();
+  void round();
   // Sends what there is; false: it is to be sent again.
   bool send();
 
@@ -55,10 +53,7 @@ class OwnMetrics {
   DeltaEncoder encoder_;
   std::string pending_;  // the request that was not answered yet
   bool complained_ = false;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
+  std::optional<Periodic> sender_;
 };
 
 }  // namespace naru::own_metrics

@@ -1,9 +1,7 @@
 #include "core/telemetry/ledger_judge.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdlib>
 
 namespace naru::telemetry {
 namespace {

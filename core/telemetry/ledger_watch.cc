@@ -6,25 +6,7 @@
 namespace naru::telemetry {
 
 LedgerWatch::LedgerWatch(Registry& registry, LedgerWatchConfig config)
-    : registry_(registry), config_(config), judge_(config.judge), thread_([this] { run(); }) {}
-
-LedgerWatch::~LedgerWatch() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
-  thread_.join();
-}
-
-void LedgerWatch::run() {
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, config_.look_every, [this] { return stop_; })) {
-    lock.unlock();
-    look();
-    lock.lock();
-  }
-}
+    : registry_(registry), judge_(config.judge), looks_(config.look_every, [this] { look(); }) {}
 
 void LedgerWatch::look() {
   const Result<Exposition> page = parse_exposition(registry_.expose(), kLedgerPrefix);

@@ -4,11 +4,8 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
-#include <map>
-#include <mutex>
-#include <thread>
 
+#include "core/base/periodic.h"
 #include "core/telemetry/ledger_judge.h"
 #include "core/telemetry/metrics.h"
 
@@ -23,21 +20,13 @@ class LedgerWatch {
  public:
   // `registry` must outlive this.
   explicit LedgerWatch(Registry& registry, LedgerWatchConfig config = {});
-  ~LedgerWatch();
-  LedgerWatch(const LedgerWatch&) = delete;
-  LedgerWatch& operator=(const LedgerWatch&) = delete;
 
  private:
-  void run();
   void look();
 
   Registry& registry_;
-  const LedgerWatchConfig config_;
   LedgerJudge judge_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::thread thread_;
+  Periodic looks_;
 };
 
 }  // namespace naru::telemetry

@@ -150,22 +150,22 @@ def test_a_cluster_that_is_killed_in_mid_load_and_comes_back_loses_and_doubles_n
         assert index.count() == sender.acknowledged
 
 
+def started_with_a_followed_route(started: ExitStack, pair: Pair, topics: dict[str, str], directory: Path) -> tuple[Program, Program]:
+    """naru-alerting with routes of the target kafka, and a collector on both clusters that follows them."""
+    pair.create(topics)
+    routes = [{"name": "main", "watch": "kafka.main"}, {"name": "sub"}]
+    config = configs.alerting(pair.sub.bootstrap, targets=[{"name": "kafka", "routes": routes, "hold": "0s"}])
+    alerting = started.enter_context(Program.configured("naru-alerting", config, directory / "alerting"))
+    collector = configs.collector(directory / "collector", pair.main.bootstrap) | {"topics": topics}
+    collector |= clusters(pair, follow={"alerting": [alerting.url("admin")]})
+    return alerting, started.enter_context(Program.configured("naru-collector", collector, directory / "log"))
+
+
 def test_a_route_of_alerting_moves_the_collector(pair: Pair, tmp_path: Path) -> None:
     name = f"told{uuid.uuid4().hex[:6]}"
     topics = configs.own_topics(name)
-    pair.create(topics)
-    routes = [{"name": "main", "watch": "kafka.main"}, {"name": "sub"}]
     with ExitStack() as started:
-        alerting = started.enter_context(
-            Program.configured(
-                "naru-alerting",
-                configs.alerting(pair.sub.bootstrap, targets=[{"name": "kafka", "routes": routes, "hold": "0s"}]),
-                tmp_path / "alerting",
-            )
-        )
-        collector = configs.collector(tmp_path / "collector", pair.main.bootstrap) | {"topics": topics}
-        collector |= clusters(pair, follow={"alerting": [alerting.url("admin")]})
-        front = started.enter_context(Program.configured("naru-collector", collector, tmp_path / "log"))
+        alerting, front = started_with_a_followed_route(started, pair, topics, tmp_path)
         sender = Sender(front.url("otlp-http"), name)
         sender.start()
         eventually(lambda: sender.acknowledged >= 500, 60, "a load")
@@ -247,14 +247,8 @@ def naru(*argv: str) -> str:
 def test_a_planned_move_by_shares_keeps_the_order_and_puts_each_record_on_one_cluster(pair: Pair, tmp_path: Path) -> None:
     name = f"move{uuid.uuid4().hex[:6]}"
     topics = configs.own_topics(name)
-    pair.create(topics)
-    routes = [{"name": "main", "watch": "kafka.main"}, {"name": "sub"}]
     with ExitStack() as started:
-        config = configs.alerting(pair.sub.bootstrap, targets=[{"name": "kafka", "routes": routes, "hold": "0s"}])
-        alerting = started.enter_context(Program.configured("naru-alerting", config, tmp_path / "alerting"))
-        collector = configs.collector(tmp_path / "collector", pair.main.bootstrap) | {"topics": topics}
-        collector |= clusters(pair, follow={"alerting": [alerting.url("admin")]})
-        front = started.enter_context(Program.configured("naru-collector", collector, tmp_path / "log"))
+        alerting, front = started_with_a_followed_route(started, pair, topics, tmp_path)
         senders = [Sender(front.url("otlp-http"), f"{name}{i}") for i in range(8)]
         for sender in senders:
             sender.start()

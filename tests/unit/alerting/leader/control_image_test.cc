@@ -21,9 +21,9 @@ TEST(ControlImage, WhatIsBehindGetsWhatItLacksAndForgetsWhatIsGone) {
   const ControlImage behind{.topics = {{"t", {{"same", "1"}, {"old", "1"}, {"gone", "1"}}}}, .commit = {}};
   const ControlImage present{
       .topics = {{"t", {{"same", "1"}, {"old", "2"}, {"new", "1"}}}, {"u", {{"k", "v"}}}}, .commit = {}};
-  EXPECT_THAT(texts(differences(behind, present)),
+  EXPECT_THAT(texts(differences(behind, present, 1)),
               UnorderedElementsAre("t/old=2", "t/new=1", "t/gone=(gone)", "u/k=v"));
-  EXPECT_THAT(differences(present, present), IsEmpty());
+  EXPECT_THAT(differences(present, present, 1), IsEmpty());
 }
 
 TEST(ControlImage, ALaterEpochGoesBeforeALaterCommit) {
