@@ -40,10 +40,7 @@ std::string redacted_url(std::string_view url) {
 }
 
 Result<void> check_url(const std::string& url) {
-  net::HttpClientConfig config;
-  config.url = url.substr(0, path_at(url));
-  NARU_TRY(const auto client, net::make_http_client(config));
-  return {};
+  return net::check_http_url(url.substr(0, path_at(url)));
 }
 
 }  // namespace naru::alerting

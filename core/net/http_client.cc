@@ -465,4 +465,11 @@ Result<std::unique_ptr<HttpTransport>> make_http_client(const HttpClientConfig& 
   return std::make_unique<HttpClient>(config, std::move(url), std::move(tls));
 }
 
+Result<void> check_http_url(const std::string& url) {
+  HttpClientConfig config;
+  config.url = url;
+  NARU_TRY(const auto tried, make_http_client(config));
+  return {};
+}
+
 }  // namespace naru::net

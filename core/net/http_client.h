@@ -23,5 +23,7 @@ struct HttpClientConfig {
 
 // kInvalidArgument: url or TLS files unusable. Does not connect yet.
 Result<std::unique_ptr<HttpTransport>> make_http_client(const HttpClientConfig& config);
+// Whether it would, with nothing but a URL.
+Result<void> check_http_url(const std::string& url);
 
 }  // namespace naru::net

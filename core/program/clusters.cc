@@ -94,10 +94,8 @@ void validate(const ClusterList& list, config::Errors& errors) {
 void validate(const ClustersConfig& config, config::Errors& errors) {
   validate(static_cast<const ClusterList&>(config), errors);
   for (const std::string& url : config.follow.alerting) {
-    net::HttpClientConfig client;
-    client.url = url;
-    if (const auto made = net::make_http_client(client); !made) {
-      errors.add("follow.alerting", made.error().message());
+    if (const auto checked = net::check_http_url(url); !checked) {
+      errors.add("follow.alerting", checked.error().message());
     }
   }
 }

@@ -37,10 +37,8 @@ void validate(const WriteLimitConfig& config, config::Errors& errors) {
     errors.add("alerting", "a limit needs the URLs of naru-alerting, which keeps it");
   }
   for (const std::string& url : config.alerting) {
-    net::HttpClientConfig client;
-    client.url = url;
-    if (const auto made = net::make_http_client(client); !made) {
-      errors.add("alerting", made.error().message());
+    if (const auto checked = net::check_http_url(url); !checked) {
+      errors.add("alerting", checked.error().message());
     }
   }
 }
