@@ -33,6 +33,7 @@ struct ClusterProducer::State {
   ClusterChoice choice;
   std::list<HeldPtr> outstanding;                // in the order of sending; unanswered ones
   std::vector<std::uint64_t> last_acknowledged;  // by cluster
+  bool told = false;                             // something that the thread has not looked at
   bool draining = false;
   std::deque<HeldPtr> waiting;  // while draining
   std::size_t waiting_bytes = 0;
@@ -52,7 +53,10 @@ ClusterProducer::ClusterProducer(ClusterProducerConfig config,
       active_gauge_(registry.gauge("naru_bus_active_cluster",
                                    "Position in the list of the cluster that records go to, from 0.")),
       shift_gauge_(registry.gauge("naru_bus_shift_percent",
-                                  "Share of the partitions that a planned move sends to another cluster.")) {
+                                  "Share of the partitions that a planned move sends to another cluster.")),
+      draining_gauge_(registry.gauge(
+          "naru_bus_draining",
+          "Whether new records wait until all on the cluster that is left is acknowledged (1: they do).")) {
   thread_ = std::thread([this] { run(); });
   watch_ = std::make_unique<ClusterWatch>(clusters_.size(), config_.ask_every, std::move(ask),
                                           [this](std::size_t cluster, bool answered) {
@@ -115,6 +119,7 @@ void ClusterProducer::told(const std::optional<ClusterOrder>& order) {
   }
   const std::lock_guard lock(state_->mutex);
   state_->choice.told(placement);
+  state_->told = true;
   state_->changed.notify_all();
 }
 
@@ -217,6 +222,7 @@ void ClusterProducer::answer(const std::shared_ptr<State>& state, const HeldPtr&
 void ClusterProducer::run() {
   std::unique_lock lock(state_->mutex);
   while (!state_->stop) {
+    state_->told = false;
     // In the order of sending: the first of each cluster is its oldest.
     std::vector<std::optional<std::uint64_t>> silent_since(clusters_.size());
     const ClusterPlacement& placement = state_->choice.placement();
@@ -235,7 +241,7 @@ void ClusterProducer::run() {
       move(*wanted);
       lock.lock();
     }
-    state_->changed.wait_for(lock, kLook, [this] { return state_->stop; });
+    state_->changed.wait_for(lock, kLook, [this] { return state_->stop || state_->told; });
   }
 }
 
@@ -243,6 +249,7 @@ void ClusterProducer::move(const ClusterChoice::Move& move) {
   if (!move.left) {
     std::unique_lock lock(state_->mutex);
     state_->draining = true;
+    draining_gauge_.set(1);
     const bool drained = state_->changed.wait_for(
         lock, config_.drain_max, [this] { return state_->stop || state_->outstanding.empty(); });
     if (!drained || state_->stop) {
@@ -302,6 +309,7 @@ void ClusterProducer::release_waiting() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->draining = false;
+    draining_gauge_.set(0);
     state_->waiting_bytes = 0;
     waiting.swap(state_->waiting);
   }

@@ -85,7 +85,7 @@ class ClusterProducer final : public Producer {
   std::shared_ptr<State> state_;
   std::vector<std::unique_ptr<Producer>> clusters_;
   telemetry::Counter switches_, resent_;
-  telemetry::Gauge active_gauge_, shift_gauge_;
+  telemetry::Gauge active_gauge_, shift_gauge_, draining_gauge_;
   std::thread thread_;
   std::unique_ptr<ClusterWatch> watch_;
 };

@@ -115,6 +115,10 @@ class ClusterProducerTest : public testing::Test {
     return cluster.taken;
   }
 
+  bool exposes(const std::string& series) {
+    return registry.expose().find("\n" + series + "\n") != std::string::npos;
+  }
+
   telemetry::Registry registry;
   FakeCluster main, sub;
   std::mutex mutex;
@@ -154,7 +158,8 @@ TEST_F(ClusterProducerTest, StaysWhileTheOtherDoesNotAnswer) {
 
 TEST_F(ClusterProducerTest, AReturnIsDrainedAndOrdered) {
   main.acknowledges = false;
-  start(std::chrono::milliseconds{30}, std::chrono::milliseconds{300});
+  // Long enough that a pause of this test does not look like a silent sub.
+  start(std::chrono::milliseconds{500}, std::chrono::milliseconds{300});
   {
     const std::lock_guard lock(main.mutex);
     main.answers = false;
@@ -197,8 +202,11 @@ TEST_F(ClusterProducerTest, DoesAsItIsTold) {
   producer->told(ClusterOrder{.active = "sub", .shift_to = {}});
   ASSERT_TRUE(eventually([&] { return producer->active() == 1; }));
   send("b");
+  ASSERT_TRUE(eventually([&] { return answered("b").size() == 1; }));
   producer->told(ClusterOrder{.active = "nowhere", .shift_to = {}});
-  EXPECT_THAT(taken(sub), ElementsAre("b"));
+  send("c");
+  ASSERT_TRUE(eventually([&] { return answered("c").size() == 1; }));
+  EXPECT_THAT(taken(sub), ElementsAre("b", "c"));
 }
 
 TEST_F(ClusterProducerTest, FitsPartitionsToAClusterThatHasFewer) {
@@ -207,6 +215,7 @@ TEST_F(ClusterProducerTest, FitsPartitionsToAClusterThatHasFewer) {
   producer->told(ClusterOrder{.active = "sub", .shift_to = {}});
   ASSERT_TRUE(eventually([&] { return producer->active() == 1; }));
   send("a", 3);
+  ASSERT_TRUE(eventually([&] { return answered("a").size() == 1; }));
   EXPECT_THAT(sub.used, ElementsAre(1));
 }
 
@@ -215,7 +224,7 @@ TEST_F(ClusterProducerTest, SendsAShareOfThePartitionsElsewhereInTheirOrder) {
   start(std::chrono::seconds{10}, std::chrono::hours{1});
   send("before", 0);
   producer->told(ClusterOrder{.active = "main", .shift_to = "sub", .percent = 50});
-  std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  ASSERT_TRUE(eventually([&] { return exposes("naru_bus_draining 1"); }));
   send("zero", 0);
   send("three", 3);
   EXPECT_THAT(taken(sub), IsEmpty());  // what was sent before comes first
@@ -235,8 +244,7 @@ TEST_F(ClusterProducerTest, TakesTheShareBackFromASilentCluster) {
   sub.acknowledges = false;
   start(std::chrono::milliseconds{100}, std::chrono::hours{1});
   producer->told(ClusterOrder{.active = "main", .shift_to = "sub", .percent = 50});
-  ASSERT_TRUE(
-      eventually([&] { return registry.expose().find("naru_bus_shift_percent 50") != std::string::npos; }));
+  ASSERT_TRUE(eventually([&] { return exposes("naru_bus_shift_percent 50"); }));
   send("a", 0);
   send("b", 3);
   ASSERT_TRUE(eventually([&] { return answered("a").size() == 1 && answered("b").size() == 1; }));
