@@ -39,34 +39,21 @@ Prober::Prober(const std::vector<TargetConfig>& targets, Told told)
     : targets_(targets), told_(std::move(told)) {
   for (const TargetConfig& target : targets_) {
     if (std::ranges::any_of(target.routes, [](const RouteConfig& route) { return !route.probe.empty(); })) {
-      threads_.emplace_back([this, &target] { run(target); });
+      looks_.emplace_back(target.probe_every, [this, &target] { look_at(target); }, Periodic::First::kAtOnce);
     }
   }
 }
 
 Prober::~Prober() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  wake_.notify_all();
-  for (std::thread& thread : threads_) {
-    thread.join();
-  }
+  std::ranges::for_each(looks_, &Periodic::ask_to_stop);
 }
 
-void Prober::run(const TargetConfig& target) {
-  std::unique_lock lock(mutex_);
-  while (!stop_) {
-    lock.unlock();
-    for (std::size_t i = 0; i < target.routes.size(); ++i) {
-      if (!target.routes[i].probe.empty()) {
-        const Result<void> answer = probe(target.routes[i].probe, target.probe_every);
-        told_(target.name, i, answer.has_value(), answer ? std::string() : answer.error().message());
-      }
+void Prober::look_at(const TargetConfig& target) const {
+  for (std::size_t i = 0; i < target.routes.size(); ++i) {
+    if (!target.routes[i].probe.empty()) {
+      const Result<void> answer = probe(target.routes[i].probe, target.probe_every);
+      told_(target.name, i, answer.has_value(), answer ? std::string() : answer.error().message());
     }
-    lock.lock();
-    wake_.wait_for(lock, target.probe_every, [this] { return stop_; });
   }
 }
 

@@ -2,15 +2,13 @@
 // that does not answer holds up its own target only.
 #pragma once
 
-#include <condition_variable>
+#include <deque>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "alerting/failover/route_plan.h"
+#include "core/base/periodic.h"
 #include "core/base/result.h"
 
 namespace naru::alerting {
@@ -27,13 +25,10 @@ class Prober {
   ~Prober();
 
  private:
-  void run(const TargetConfig& target);
+  void look_at(const TargetConfig& target) const;
   const std::vector<TargetConfig> targets_;
   const Told told_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stop_ = false;
-  std::vector<std::thread> threads_;
+  std::deque<Periodic> looks_;  // one for each target with a probe
 };
 
 }  // namespace naru::alerting

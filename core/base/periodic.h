@@ -12,25 +12,33 @@ namespace naru {
 
 class Periodic {
  public:
-  // The first time after `every`. The owner declares this behind everything that `work` uses.
-  Periodic(std::chrono::milliseconds every, std::function<void()> work)
-      : every_(every), work_(std::move(work)), thread_([this] { run(); }) {}
+  enum class First { kAfterEvery, kAtOnce };
+
+  // The owner declares this behind everything that `work` uses.
+  Periodic(std::chrono::milliseconds every, std::function<void()> work, First first = First::kAfterEvery)
+      : every_(every), work_(std::move(work)), thread_([this, first] { run(first); }) {}
   // Waits for work that is under way.
   ~Periodic() {
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
-    }
-    wake_.notify_all();
+    ask_to_stop();
     thread_.join();
   }
   Periodic(const Periodic&) = delete;
   Periodic& operator=(const Periodic&) = delete;
 
+  // Does not wait. An owner of several asks all before it destroys the first.
+  void ask_to_stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+  }
+
  private:
-  void run() {
+  void run(First first) {
     std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, every_, [this] { return stop_; })) {
+    auto wait = first == First::kAtOnce ? std::chrono::milliseconds{0} : every_;
+    for (; !wake_.wait_for(lock, wait, [this] { return stop_; }); wait = every_) {
       lock.unlock();
       work_();
       lock.lock();

@@ -49,10 +49,6 @@ PipelineReloader::PipelineReloader(ReloaderConfig config, std::shared_ptr<Pipeli
           registry.gauge("naru_pipelines_broken_tables",
                          "Enrichment files that cannot be read; their last good version is used.")) {}
 
-PipelineReloader::~PipelineReloader() {
-  stop();
-}
-
 Result<void> PipelineReloader::load() {
   stamp_ = stamp_of(config_.directory);
   NARU_TRY(auto set, PipelineSet::load(config_.directory, tables_));
@@ -63,27 +59,11 @@ Result<void> PipelineReloader::load() {
 
 void PipelineReloader::start(AtRest at_rest) {
   at_rest_ = std::move(at_rest);
-  thread_ = std::thread([this] { run(); });
+  looks_.emplace(config_.look_every, [this] { look(); });
 }
 
 void PipelineReloader::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  if (thread_.joinable()) {
-    thread_.join();
-  }
-}
-
-void PipelineReloader::run() {
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, config_.look_every, [&] { return stopping_; })) {
-    lock.unlock();
-    look();
-    lock.lock();
-  }
+  looks_.reset();
 }
 
 void PipelineReloader::look() {

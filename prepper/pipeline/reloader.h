@@ -6,15 +6,13 @@
 // of its own.
 #pragma once
 
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 
+#include "core/base/periodic.h"
 #include "core/base/result.h"
 #include "core/telemetry/health.h"
 #include "core/telemetry/metrics.h"
@@ -34,7 +32,6 @@ class PipelineReloader {
 
   PipelineReloader(ReloaderConfig config, std::shared_ptr<PipelineSource> source,
                    telemetry::Registry& registry, telemetry::Health& health);
-  ~PipelineReloader();
 
   // Compiles the directory and makes it the source's set. kInvalidArgument, kNotFound, kIo.
   Result<void> load();
@@ -42,7 +39,6 @@ class PipelineReloader {
   void stop();
 
  private:
-  void run();
   void look();
 
   ReloaderConfig config_;
@@ -54,11 +50,7 @@ class PipelineReloader {
   AtRest at_rest_;
   std::string stamp_;    // of the files that were last compiled, good or bad
   std::string waiting_;  // why a good set is not in yet
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::thread thread_;
+  std::optional<Periodic> looks_;
 };
 
 }  // namespace naru::prepper

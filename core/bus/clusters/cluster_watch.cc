@@ -1,5 +1,6 @@
 #include "core/bus/clusters/cluster_watch.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/clock.h"
@@ -7,21 +8,14 @@
 namespace naru::bus {
 
 ClusterWatch::ClusterWatch(std::size_t clusters, std::chrono::milliseconds every, Ask ask, Told told)
-    : every_(every), ask_(std::move(ask)), told_(std::move(told)), reach_(clusters) {
+    : ask_(std::move(ask)), told_(std::move(told)), reach_(clusters) {
   for (std::size_t i = 0; i < clusters; ++i) {
-    threads_.emplace_back([this, i] { run(i); });
+    looks_.emplace_back(every, [this, i] { look_at(i); }, Periodic::First::kAtOnce);
   }
 }
 
 ClusterWatch::~ClusterWatch() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  stop_changed_.notify_all();
-  for (std::thread& thread : threads_) {
-    thread.join();
-  }
+  std::ranges::for_each(looks_, &Periodic::ask_to_stop);
 }
 
 ClusterReach ClusterWatch::reach(std::size_t cluster) const {
@@ -29,25 +23,20 @@ ClusterReach ClusterWatch::reach(std::size_t cluster) const {
   return reach_[cluster];
 }
 
-void ClusterWatch::run(std::size_t cluster) {
-  std::unique_lock lock(mutex_);
-  while (!stop_) {
-    lock.unlock();
-    const bool answered = ask_(cluster);
-    const std::uint64_t now = monotonic_now();
-    if (told_) {
-      told_(cluster, answered);
-    }
-    lock.lock();
-    ClusterReach& reach = reach_[cluster];
-    if (answered) {
-      reach.since = reach.answers ? reach.since : now;
-      reach.last = now;
-    }
-    reach.asked = true;
-    reach.answers = answered;
-    stop_changed_.wait_for(lock, every_, [this] { return stop_; });
+void ClusterWatch::look_at(std::size_t cluster) {
+  const bool answered = ask_(cluster);
+  const std::uint64_t now = monotonic_now();
+  if (told_) {
+    told_(cluster, answered);
   }
+  const std::lock_guard lock(mutex_);
+  ClusterReach& reach = reach_[cluster];
+  if (answered) {
+    reach.since = reach.answers ? reach.since : now;
+    reach.last = now;
+  }
+  reach.asked = true;
+  reach.answers = answered;
 }
 
 }  // namespace naru::bus

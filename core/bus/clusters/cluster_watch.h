@@ -3,13 +3,14 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#include "core/base/periodic.h"
 
 namespace naru::bus {
 
@@ -36,16 +37,13 @@ class ClusterWatch {
   ClusterReach reach(std::size_t cluster) const;
 
  private:
-  void run(std::size_t cluster);
+  void look_at(std::size_t cluster);
 
-  const std::chrono::milliseconds every_;
   const Ask ask_;
   const Told told_;
   mutable std::mutex mutex_;
-  std::condition_variable stop_changed_;
-  bool stop_ = false;
   std::vector<ClusterReach> reach_;
-  std::vector<std::thread> threads_;
+  std::deque<Periodic> looks_;  // one for each cluster
 };
 
 }  // namespace naru::bus
