@@ -197,14 +197,16 @@ def run_campaign(
     longest_wait: float = 3.0,
     drain_s: float = 180.0,
     say: Callable[[str], None] = print,
+    unjudged: bool = True,
     env: dict[str, str] | None = None,
 ) -> Run:
-    """A whole campaign of at least so many cycles and kills. `env` goes to every program of Naru; `drain_s` bounds the wait for what was sent."""
+    """A whole campaign of at least so many cycles and kills. `env` goes to every program of Naru; `drain_s` bounds the wait for what was sent;
+    `unjudged`: records without identity, of which nothing is checked, are sent too."""
     target: Target = Embedded(directory, EMBEDDED, env) if embedded else RealServices(directory, SERVICES, env)
     notes = Notes(f"run{seed:x}", seed)
     with target:
         load = Load(notes, target.log_root, target.otlp_http, target.syslog_udp,
-                    rate=rate, journal=target.journal, seed=seed)  # fmt: skip
+                    rate=rate, journal=target.journal, unjudged=unjudged, seed=seed)  # fmt: skip
         with load:
             campaign = Campaign(target, notes, load, steps(seed, target.kinds, longest_wait), rate, drain_s, say)
             verdict = campaign.run(cycles, kills, check_every)

@@ -140,7 +140,8 @@ class RotatedFile:
 
 
 class Load:
-    """All sources of a campaign. `rate` is records a second over all of them. A context manager."""
+    """All sources of a campaign. `rate` is records a second over all of them; without `unjudged` all have identities.
+    A context manager."""
 
     def __init__(
         self,
@@ -151,6 +152,7 @@ class Load:
         *,
         rate: float,
         journal: Journal | None = None,
+        unjudged: bool = True,
         seed: int = 0,
     ) -> None:
         self.notes = notes
@@ -169,7 +171,9 @@ class Load:
         self._idle = 0
         self._open = 0
         self.rotations_done = 0
-        work: list[Callable[[], None]] = [self._write_files, self._send_uid_logs, self._send_spans, self._send_unjudged]
+        work: list[Callable[[], None]] = [self._write_files, self._send_uid_logs, self._send_spans]
+        if unjudged:
+            work.append(self._send_unjudged)
         if journal is not None:
             work.append(self._write_journal)
         self._threads = [threading.Thread(target=self._run, args=(each,), daemon=True) for each in work]
