@@ -431,9 +431,10 @@ class CutBus final : public bus::Bus {
 class ClustersLeaderTest : public LeaderTest {
  protected:
   ClustersLeaderTest() : sub_(open_bus_in(directory_ / "sub")) {
-    config_.control.copy_wait = std::chrono::milliseconds{100};
+    // Long enough for a machine that is busy with other tests.
+    config_.control.copy_wait = std::chrono::milliseconds{1000};
     config_.control.rejoin_after = std::chrono::milliseconds{300};
-    config_.control.lost_after = std::chrono::milliseconds{200};
+    config_.control.lost_after = std::chrono::milliseconds{1000};
   }
 
   // An instance with connections of its own.
