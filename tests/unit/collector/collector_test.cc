@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
-#include <filesystem>
 #include <map>
 #include <mutex>
 
@@ -12,24 +11,13 @@
 #include "core/otlp/rewrite.h"
 #include "tests/unit/collector/fake_bus.h"
 #include "tests/unit/core/spool/memory_file_system.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::collector {
 namespace {
 
 using std::chrono::milliseconds;
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "naru-collector-XXXXXX").string();
-    path_ = mkdtemp(pattern.data());
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using test::TempDir;
 
 // An answer that may come on any thread.
 template <class T>

@@ -1,7 +1,6 @@
 #include "prepper/prepper.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,6 +10,7 @@
 
 #include "tests/unit/prepper/fakes.h"
 #include "tests/unit/prepper/otlp_text.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::prepper {
 namespace {
@@ -685,27 +685,21 @@ TEST(Prepper, SendsLessAtOnceWhileOpenSearchSaysTooMany) {
 
 class PipelineDirectory {
  public:
-  PipelineDirectory() {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~PipelineDirectory() { std::filesystem::remove_all(path_); }
   // Another inode each time, as deployments do.
   void write(std::string_view text, const char* name = "a.yaml") {
-    const std::filesystem::path next = path_ / "next";
+    const std::string next = directory_ / "next";
     std::ofstream(next) << text;
-    std::filesystem::rename(next, path_ / name);
+    std::filesystem::rename(next, directory_ / name);
   }
   PrepperConfig config() const {
     PrepperConfig out = quick_config();
-    out.pipelines.directory = path_.string();
+    out.pipelines.directory = directory_.path();
     out.pipelines.look_every = milliseconds(10);
     return out;
   }
 
  private:
-  const std::filesystem::path path_ =
-      std::filesystem::temp_directory_path() / ("naru-pipelines-" + std::to_string(::getpid()));
+  test::TempDir directory_;
 };
 
 bool says(const Running& run, std::string_view text) {

@@ -1,15 +1,15 @@
 #include "store/patient_files.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
+
+#include "tests/unit/temp_dir.h"
 
 namespace naru::store {
 namespace {
@@ -38,8 +38,8 @@ std::unique_ptr<rocksdb::FSWritableFile> open(PatientFiles& files, const std::st
 }
 
 TEST(PatientFiles, WritesWhatItIsGivenAtTheEnd) {
-  const std::string path =
-      std::filesystem::temp_directory_path() / ("naru-patient-files-" + std::to_string(::getpid()));
+  const test::TempDir directory;
+  const std::string path = directory / "file";
   PatientFiles files(rocksdb::FileSystem::Default());
   {
     auto file = open(files, path);
@@ -53,7 +53,6 @@ TEST(PatientFiles, WritesWhatItIsGivenAtTheEnd) {
   }
   std::ifstream in(path);
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "one two four");
-  std::filesystem::remove(path);
 }
 
 TEST(PatientFiles, WaitsUntilThereIsRoom) {

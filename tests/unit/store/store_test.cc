@@ -65,7 +65,7 @@ TEST(StoreTest, KeepsEverythingAcrossACloseAndAnOpen) {
 
 // A child process is killed while it writes; what it was told to be stored must be there, once.
 TEST(StoreTest, AKillLosesNothingThatWasAnswered) {
-  TemporaryDirectory directory;
+  const test::TempDir directory;
   StoreConfig config;
   config.directory = directory.path() + "/store";
   config.disk_free_min = 0;

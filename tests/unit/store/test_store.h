@@ -4,29 +4,15 @@
 #include <gtest/gtest.h>
 #include <simdjson.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "core/telemetry/metrics.h"
 #include "store/api.h"
 #include "store/store.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::store {
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "naru-store-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // A store that can be closed and opened again on the same directory.
 class TestStore {
@@ -70,7 +56,7 @@ class TestStore {
   std::unique_ptr<StoreApi> api;
 
  private:
-  TemporaryDirectory directory_;
+  test::TempDir directory_;
 };
 
 // Where `actual` differs from `expected`, as a path and a reason; empty: it does not. Members that `expected`

@@ -4,12 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <future>
 
 #include "alerting/alerting.h"
 #include "core/bus/local/local_bus.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::alerting {
 namespace {
@@ -19,10 +18,8 @@ using testing::HasSubstr;
 class ApiTest : public testing::Test {
  protected:
   ApiTest() {
-    char name[] = "/tmp/naru-api-XXXXXX";
-    directory_ = ::mkdtemp(name);
     bus::LocalBusConfig config;
-    config.directory = directory_.string();
+    config.directory = directory_.path();
     bus_ = bus::open_local_bus(config).value();
     TargetConfig target;
     target.name = "broker";
@@ -35,7 +32,6 @@ class ApiTest : public testing::Test {
   ~ApiTest() override {
     alerting_.reset();
     bus_.reset();
-    std::filesystem::remove_all(directory_);
   }
   void start() {
     alerting_ = std::make_unique<Alerting>(config_, only_cluster("test", *bus_), registry_, health_);
@@ -66,7 +62,7 @@ class ApiTest : public testing::Test {
            R"(","fingerprint":"f","startsAt":")" + starts_at + "\"}";
   }
 
-  std::filesystem::path directory_;
+  test::TempDir directory_;
   AlertingConfig config_;
   telemetry::Registry registry_;
   telemetry::Health health_{registry_};

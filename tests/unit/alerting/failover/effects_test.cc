@@ -5,10 +5,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "tests/unit/temp_dir.h"
 
 namespace naru::alerting {
 namespace {
@@ -17,18 +18,13 @@ using testing::HasSubstr;
 
 class Effects : public testing::Test {
  protected:
-  Effects() {
-    char name[] = "/tmp/naru-effects-XXXXXX";
-    directory_ = ::mkdtemp(name);
-  }
-  ~Effects() override { std::filesystem::remove_all(directory_); }
   std::string read(const std::string& name) const {
     std::ifstream file(directory_ / name);
     std::stringstream text;
     text << file.rdbuf();
     return text.str();
   }
-  std::string path(const std::string& name) const { return (directory_ / name).string(); }
+  std::string path(const std::string& name) const { return directory_ / name; }
   static RouteTold told(std::uint64_t epoch, std::uint64_t sequence) {
     RouteTold out;
     out.target = "broker";
@@ -51,7 +47,7 @@ class Effects : public testing::Test {
     }
     return false;
   }
-  std::filesystem::path directory_;
+  test::TempDir directory_;
 };
 
 TEST_F(Effects, TheFileNeverGoesBack) {

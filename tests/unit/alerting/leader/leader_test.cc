@@ -6,13 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
-#include <cstdlib>
-#include <filesystem>
 #include <functional>
 
 #include "core/base/clock.h"
 #include "core/bus/local/local_bus.h"
 #include "core/bus/topic_reader.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::alerting {
 namespace {
@@ -40,24 +39,16 @@ const std::string kRule =
 // One process with its own bus directory.
 class LeaderTest : public testing::Test {
  protected:
-  LeaderTest() {
-    char name[] = "/tmp/naru-leader-XXXXXX";
-    directory_ = ::mkdtemp(name);
-    open_bus();
-  }
-  ~LeaderTest() override {
-    bus_.reset();
-    std::filesystem::remove_all(directory_);
-  }
+  LeaderTest() { open_bus(); }
 
   void open_bus() {
     bus_.reset();
-    bus_ = open_bus_in(directory_);
+    bus_ = open_bus_in(directory_.path());
   }
 
-  static std::unique_ptr<bus::Bus> open_bus_in(const std::filesystem::path& directory) {
+  static std::unique_ptr<bus::Bus> open_bus_in(const std::string& directory) {
     bus::LocalBusConfig config;
-    config.directory = directory.string();
+    config.directory = directory;
     config.poll_interval_max = std::chrono::milliseconds{300};
     std::unique_ptr<bus::Bus> bus = bus::open_local_bus(config).value();
     std::vector<bus::TopicConfig> topics(3);
@@ -154,7 +145,7 @@ class LeaderTest : public testing::Test {
     return out;
   }
 
-  std::filesystem::path directory_;
+  test::TempDir directory_;
   std::unique_ptr<bus::Bus> bus_;
   std::map<std::string, std::int64_t> counted_;
 };

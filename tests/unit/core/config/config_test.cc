@@ -3,12 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <simdjson.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "core/config/address.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::config {
 namespace example {
@@ -103,21 +102,16 @@ std::string errors_of(const std::string& text, std::map<std::string, std::string
   return loaded ? "loaded" : loaded.error().message();
 }
 
-class TemporaryDirectory {
+class ConfigFiles {
  public:
-  TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "naru-config-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
   std::string write(const std::string& name, const std::string& content) const {
-    const std::string path = (path_ / name).string();
+    const std::string path = directory_ / name;
     std::ofstream(path, std::ios::binary) << content;
     return path;
   }
 
  private:
-  std::filesystem::path path_;
+  test::TempDir directory_;
 };
 
 TEST(Load, GivesTheDefaultsForAnEmptyText) {
@@ -312,7 +306,7 @@ TEST(Load, KeepsABoundedNumberOfErrors) {
 }
 
 TEST(Secrets, ComeFromAFileWithoutItsLastLineFeed) {
-  const TemporaryDirectory directory;
+  const ConfigFiles directory;
   const std::string path = directory.write("password", "12345678\n\n");
   EXPECT_EQ(load("auth: {user: me, password_file: " + path + "}").value().auth.password, "12345678\n");
   EXPECT_THAT(errors_of("auth: {user: me, password_file: " + path + ", password: \"12345678\"}"),
@@ -330,7 +324,7 @@ TEST(Secrets, AreNeverShown) {
 TEST(LoadFile, NamesAFileThatCannotBeRead) {
   EXPECT_EQ(load_file<Config>("/nonexistent/c.yaml").error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(load_file<Config>("/").error().code(), ErrorCode::kIo);
-  const TemporaryDirectory directory;
+  const ConfigFiles directory;
   const std::string path = directory.write("c.yaml", "threads: 5\n");
   EXPECT_EQ(load_file<Config>(path).value().threads, 5);
   EXPECT_THAT(load_file<Config>(directory.write("d.yaml", "x: 5\n")).error().message(),

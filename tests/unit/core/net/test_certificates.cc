@@ -3,7 +3,6 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 
 #include <cstdio>
 
@@ -40,8 +39,6 @@ void write_certificate(const std::string& path, X509* certificate) {
 }  // namespace
 
 CertificateAuthority::CertificateAuthority() : key_(EVP_EC_gen("P-256")) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "naru-tls-XXXXXX").string();
-  directory_ = ::mkdtemp(pattern.data());
   certificate_ = make_certificate(key_, "Naru test CA", 1);
   X509_set_issuer_name(certificate_, X509_get_subject_name(certificate_));
   add_extension(certificate_, certificate_, NID_basic_constraints, "critical,CA:TRUE");
@@ -52,13 +49,12 @@ CertificateAuthority::CertificateAuthority() : key_(EVP_EC_gen("P-256")) {
 CertificateAuthority::~CertificateAuthority() {
   X509_free(certificate_);
   EVP_PKEY_free(key_);
-  std::filesystem::remove_all(directory_);
 }
 
 CertificateAuthority::Pair CertificateAuthority::issue(const std::string& common_name,
                                                        const std::string& alternative_names) {
   ++serial_;
-  const std::string stem = (directory_ / std::to_string(serial_)).string();
+  const std::string stem = directory_ / std::to_string(serial_);
   Pair pair{stem + ".pem", stem + ".key"};
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* certificate = make_certificate(key, common_name, serial_);

@@ -3,8 +3,9 @@
 
 #include <openssl/types.h>
 
-#include <filesystem>
 #include <string>
+
+#include "tests/unit/temp_dir.h"
 
 namespace naru::net::testing {
 
@@ -21,11 +22,11 @@ class CertificateAuthority {
   // `alternative_names` in OpenSSL's notation, as in "DNS:localhost,IP:127.0.0.1"; empty for none.
   Pair issue(const std::string& common_name, const std::string& alternative_names);
 
-  std::string ca_file() const { return (directory_ / "ca.pem").string(); }
-  const std::filesystem::path& directory() const { return directory_; }
+  std::string ca_file() const { return directory_ / "ca.pem"; }
+  const std::string& directory() const { return directory_.path(); }
 
  private:
-  std::filesystem::path directory_;
+  test::TempDir directory_;
   EVP_PKEY* key_;
   X509* certificate_;
   int serial_ = 1;

@@ -128,7 +128,7 @@ TEST_F(Tls, TurnsAwayClientsWithoutACertificateOfTheAuthority) {
 TEST_F(Tls, NamesTheFileThatCannotBeUsed) {
   const auto good = authority_.issue("server", "");
   const auto other = authority_.issue("other", "");
-  const std::string garbage = (authority_.directory() / "garbage.pem").string();
+  const std::string garbage = authority_.directory() + "/garbage.pem";
   std::ofstream(garbage) << "not PEM\n";
   const struct {
     TlsServerConfig config;

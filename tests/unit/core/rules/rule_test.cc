@@ -3,9 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include "tests/unit/temp_dir.h"
 
 namespace naru::rules {
 namespace {
@@ -86,14 +87,9 @@ TEST(RuleSet, NamesEveryMistake) {
 
 class RulesOnDisk : public testing::Test {
  protected:
-  RulesOnDisk() {
-    char name[] = "/tmp/naru-rules-XXXXXX";
-    directory_ = ::mkdtemp(name);
-  }
-  ~RulesOnDisk() override { std::filesystem::remove_all(directory_); }
   void write(const std::string& name, const std::string& text) { std::ofstream(directory_ / name) << text; }
 
-  std::filesystem::path directory_;
+  test::TempDir directory_;
 };
 
 constexpr const char* kGood = "groups: [{name: g, rules: [{alert: A, target: t, critical_above: 1}]}]\n";
@@ -101,7 +97,7 @@ constexpr const char* kGood = "groups: [{name: g, rules: [{alert: A, target: t, 
 TEST_F(RulesOnDisk, AreReadAgainWhenTheyChangeAndRefusedOnceWhenTheyAreBroken) {
   write("a.yaml", kGood);
   write("a.test.yaml", "not: rules\n");
-  RuleDirectory directory(directory_.string());
+  RuleDirectory directory(directory_.path());
   EXPECT_EQ(directory.look().value()->rules().size(), 1u);
   EXPECT_EQ(directory.look().value(), nullptr);
   write("b.yaml", "groups: {\n");
@@ -113,7 +109,7 @@ TEST_F(RulesOnDisk, AreReadAgainWhenTheyChangeAndRefusedOnceWhenTheyAreBroken) {
 
 TEST_F(RulesOnDisk, AreNoneWithoutADirectoryAndAnErrorWhenItIsNotThere) {
   EXPECT_TRUE(RuleDirectory("").look().value()->rules().empty());
-  EXPECT_EQ(RuleDirectory((directory_ / "none").string()).look().error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(RuleDirectory(directory_ / "none").look().error().code(), ErrorCode::kNotFound);
 }
 
 }  // namespace

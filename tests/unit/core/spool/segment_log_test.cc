@@ -4,12 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <numeric>
 
 #include "core/base/bytes.h"
 #include "core/base/hash.h"
 #include "tests/unit/core/spool/memory_file_system.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::spool {
 namespace {
@@ -689,8 +689,8 @@ TEST(SegmentLog, LeavesNoGapWhenThePowerFailsWhileItDeletes) {
 }
 
 TEST(PosixFileSystem, CarriesALogThroughReopening) {
-  const auto directory = std::filesystem::temp_directory_path() / fmt::format("naru-spool-{}", ::getpid());
-  const SegmentLogConfig config{.directory = directory / "a" / "b", .segment_bytes = 300'000};
+  const test::TempDir directory;
+  const SegmentLogConfig config{.directory = directory / "a/b", .segment_bytes = 300'000};
   std::vector<Appended> expected;
   for (int round = 0; round < 3; ++round) {
     auto log = open_or_die(posix_file_system(), config);
@@ -717,7 +717,6 @@ TEST(PosixFileSystem, CarriesALogThroughReopening) {
     auto log = open_or_die(posix_file_system(), config);
     ASSERT_TRUE(log->trim_before(log->next_offset()));
   }
-  std::filesystem::remove_all(directory);
 }
 
 TEST(ReplaceFile, LeavesTheOldOrTheNewContents) {

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -16,6 +15,7 @@
 #include "core/otlp/build.h"
 #include "naru/deadletter/replay.h"
 #include "naru/deadletter/source.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru {
 namespace {
@@ -39,11 +39,7 @@ struct Nobody : bus::RebalanceListener {
 
 class DeadLetterVerb : public ::testing::Test {
  protected:
-  DeadLetterVerb() {
-    std::string name = ::testing::TempDir() + "deadletter-verb-XXXXXX";
-    options_.data = mkdtemp(name.data());
-  }
-  ~DeadLetterVerb() override { fs::remove_all(options_.data); }
+  DeadLetterVerb() { options_.data = directory_.path(); }
 
   std::unique_ptr<bus::LocalBus> open() {
     auto bus = bus::open_local_bus({.directory = deadletter::bus_directory(options_.data)});
@@ -109,6 +105,7 @@ class DeadLetterVerb : public ::testing::Test {
     return out;
   }
 
+  test::TempDir directory_;
   DeadLetterOptions options_;
   static inline const program::StopSignals signals_;  // of the process
 };

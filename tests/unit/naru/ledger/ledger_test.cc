@@ -2,15 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
 
 #include "core/net/http_server.h"
 #include "core/telemetry/admin.h"
 #include "core/telemetry/ledger.h"
 #include "naru/up/endpoints.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru {
 namespace {
@@ -90,14 +87,13 @@ TEST(LedgerVerb, ReadsOnlyPagesOfMetrics) {
 }
 
 TEST(LedgerVerb, AsksTheRunningPlatformFirst) {
-  char directory[] = "/tmp/naru-ledger-XXXXXX";
-  ASSERT_NE(::mkdtemp(directory), nullptr);
+  const test::TempDir data;
+  const std::string& directory = data.path();
   EXPECT_EQ(default_targets(directory).size(), 4u);
   ASSERT_TRUE(
       write_endpoints(endpoints_path(directory), {{"console", "127.0.0.1:1"}, {"admin", "127.0.0.1:2"}}));
   EXPECT_THAT(default_targets(directory), ElementsAre("127.0.0.1:2"));
   EXPECT_EQ(read_endpoint(endpoints_path(directory), "store").error().code(), ErrorCode::kNotFound);
-  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

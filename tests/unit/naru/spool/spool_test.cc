@@ -2,13 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
 #include <map>
 
 #include "core/spool/segment_log.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru {
 namespace {
@@ -23,13 +23,7 @@ constexpr UnixNanos kNow = 1'700'000'000 * kNanosPerSecond;
 
 class SpoolVerb : public ::testing::Test {
  protected:
-  SpoolVerb() {
-    std::string name = ::testing::TempDir() + "spool-verb-XXXXXX";
-    root_ = mkdtemp(name.data());
-  }
-  ~SpoolVerb() override { fs::remove_all(root_); }
-
-  std::string path(std::string_view name) const { return root_ + "/" + std::string(name); }
+  std::string path(std::string_view name) const { return root_ / std::string(name); }
 
   // A closed segment with "aaaa" and "bbbb", an active one with "cccc".
   std::unique_ptr<spool::SegmentLog> write_log(const std::string& directory) {
@@ -56,7 +50,7 @@ class SpoolVerb : public ::testing::Test {
   // The text of every file below the root, by path.
   std::map<std::string, std::string> everything() const {
     std::map<std::string, std::string> out;
-    for (const auto& entry : fs::recursive_directory_iterator(root_)) {
+    for (const auto& entry : fs::recursive_directory_iterator(root_.path())) {
       if (entry.is_regular_file()) {
         std::ifstream in(entry.path(), std::ios::binary);
         out[entry.path()] = std::string(std::istreambuf_iterator<char>(in), {});
@@ -74,7 +68,7 @@ class SpoolVerb : public ::testing::Test {
     return code;
   }
 
-  std::string root_;
+  test::TempDir root_;
   std::string out_;
   std::string errors_;
 };
@@ -99,7 +93,7 @@ TEST_F(SpoolVerb, ShowsEachSegmentOfALiveLogAndChangesNothing) {
 TEST_F(SpoolVerb, FindsTheLogsBelowADirectory) {
   write_log(path("bus/b-0"));
   write_log(path("bus/a-0"));
-  EXPECT_THAT(logs_below(root_).value(), ElementsAre(path("bus/a-0"), path("bus/b-0")));
+  EXPECT_THAT(logs_below(root_.path()).value(), ElementsAre(path("bus/a-0"), path("bus/b-0")));
 }
 
 TEST_F(SpoolVerb, VerifiesAGoodLogAndATailThatIsBeingWritten) {
@@ -159,7 +153,7 @@ TEST_F(SpoolVerb, RefusesADirectoryWithoutALogAndARawMixture) {
   EXPECT_THAT(errors_, HasSubstr("no log lies in"));
   write_log(path("a"));
   write_log(path("b"));
-  EXPECT_EQ(run({.action = Action::kExport, .directory = root_, .format = "raw"}), 2);
+  EXPECT_EQ(run({.action = Action::kExport, .directory = root_.path(), .format = "raw"}), 2);
   EXPECT_EQ(out_, "");
 }
 

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -12,6 +11,7 @@
 
 #include "core/bus/local/local_bus.h"
 #include "tests/unit/prepper/count/otlp_logs.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::prepper {
 namespace {
@@ -22,25 +22,22 @@ constexpr const char* kRules =
 class CountServiceTest : public testing::Test, private bus::RebalanceListener {
  protected:
   CountServiceTest() {
-    char name[] = "/tmp/naru-count-XXXXXX";
-    directory_ = ::mkdtemp(name);
     write_rules(kRules);
     open_bus();
   }
   ~CountServiceTest() override {
     reader_.reset();
     bus_.reset();
-    std::filesystem::remove_all(directory_);
   }
   void write_rules(const std::string& text) {
     std::filesystem::create_directories(directory_ / "rules");
-    std::ofstream(directory_ / "rules" / "r.yaml") << text;
+    std::ofstream(directory_ / "rules/r.yaml") << text;
   }
   void open_bus() {
     reader_.reset();
     bus_.reset();
     bus::LocalBusConfig config;
-    config.directory = (directory_ / "bus").string();
+    config.directory = directory_ / "bus";
     config.poll_interval_max = std::chrono::milliseconds{2'000};
     bus_ = bus::open_local_bus(config).value();
     std::vector<bus::TopicConfig> topics(3);
@@ -54,7 +51,7 @@ class CountServiceTest : public testing::Test, private bus::RebalanceListener {
   }
   CountConfig config() const {
     CountConfig out;
-    out.rules = (directory_ / "rules").string();
+    out.rules = directory_ / "rules";
     out.publish_every = std::chrono::milliseconds{20};
     out.look_every = std::chrono::milliseconds{100};
     return out;
@@ -120,7 +117,7 @@ class CountServiceTest : public testing::Test, private bus::RebalanceListener {
   void on_assigned(std::span<bus::Assignment>) override {}
   void on_revoked(std::span<const bus::TopicPartition>, bool) override {}
 
-  std::filesystem::path directory_;
+  test::TempDir directory_;
   std::unique_ptr<bus::LocalBus> bus_;
   telemetry::Registry registry_;
   telemetry::Health health_{registry_};

@@ -7,6 +7,7 @@
 
 #include "tests/unit/prepper/pipeline/running.h"
 #include "tests/unit/prepper/processors/mmdb_writer.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::prepper {
 namespace {
@@ -112,16 +113,13 @@ TEST(Dedupe, DropsOtherRecordsOfTheWindowButNotTheSameOneAgain) {
 
 class EnrichTest : public testing::Test {
  protected:
-  EnrichTest() { std::filesystem::create_directories(directory_); }
-  ~EnrichTest() override { std::filesystem::remove_all(directory_); }
-  std::string path(const char* name) const { return (directory_ / name).string(); }
+  std::string path(const char* name) const { return directory_ / name; }
   // Another inode each time, as tools that replace files do.
   void write(const char* name, std::string_view text) {
     std::filesystem::remove(path(name));
     std::ofstream(path(name)) << text;
   }
-  const std::filesystem::path directory_ =
-      std::filesystem::temp_directory_path() / ("naru-enrich-" + std::to_string(::getpid()));
+  test::TempDir directory_;
 };
 
 TEST_F(EnrichTest, FromCsvWithQuotesAndNewVersions) {

@@ -4,13 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <future>
 #include <set>
 #include <thread>
 
 #include "core/spool/segment_format.h"
 #include "tests/unit/core/spool/memory_file_system.h"
+#include "tests/unit/temp_dir.h"
 
 namespace naru::bus {
 namespace {
@@ -863,9 +863,9 @@ TEST(LocalBusRestart, KeepsAcknowledgedRecordsAndCommitsWhenThePowerFails) {
 }
 
 TEST(LocalBusRestart, WorksOnARealDisk) {
-  const auto directory = std::filesystem::temp_directory_path() / fmt::format("naru-bus-{}", ::getpid());
+  const test::TempDir directory;
   LocalBusConfig config = quick();
-  config.directory = directory;
+  config.directory = directory.path();
   config.segment_bytes = 1u << 20;
   config.housekeeping_interval = 10ms;
   for (int round = 0; round < 2; ++round) {
@@ -890,7 +890,6 @@ TEST(LocalBusRestart, WorksOnARealDisk) {
     }
     ASSERT_TRUE(consumer->commit(commits));
   }
-  std::filesystem::remove_all(directory);
 }
 
 TEST(LocalBus, RefusesWhatItsConfigurationCannotHold) {
